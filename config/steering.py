@@ -1,0 +1,51 @@
+"""What an operator decides about steering: the sites and who belongs to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.field import (
+    ADDRESS,
+    DURATION,
+    HTTP_URL,
+    INTEGER,
+    NAME,
+    NUMBER,
+    OPTIONAL_PATH,
+    TEXT,
+    listing,
+    setting,
+    tables,
+    url_of,
+)
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    name: str = setting(kind=NAME, help="The site's name, as its appliances give it.")
+    isp: str = setting("", kind=TEXT, help="Whose network it stands in.")
+    prefixes: tuple[str, ...] = setting("", kind=listing(TEXT), help="Prefixes whose clients this site serves.")
+    latitude: float = setting("0", kind=NUMBER, help="Degrees north.")
+    longitude: float = setting("0", kind=NUMBER, help="Degrees east.")
+
+
+@dataclass(frozen=True)
+class SteeringSettings:
+    listen: tuple[str, int] = setting("127.0.0.1:8060", kind=ADDRESS, help="Address of page, manifests and reports.")
+    url: str = setting("", kind=HTTP_URL, help="How players reach it; default http:// and `listen`.")
+    origin: str = setting(
+        "http://127.0.0.1:8070", kind=HTTP_URL, help="Catalog, and the last pathway of every session."
+    )
+    database: str = setting(
+        "sqlite:////var/lib/nearcast/steering.sqlite",
+        kind=url_of("sqlite", "postgresql"),
+        help="Keeps the fleet over a restart.",
+    )
+    geo: Path | None = setting("", kind=OPTIONAL_PATH, help="MaxMind database for clients that no prefix covers.")
+    default_site: str = setting("", kind=TEXT, help="Site for clients that neither prefix nor geography places.")
+    ttl: int = setting("10", kind=INTEGER, help="Seconds between a player's steering requests.")
+    lost_after: float = setting("6s", kind=DURATION, help="An appliance silent for longer is lost.")
+    pathways: int = setting("3", kind=INTEGER, help="Appliances in a session's manifest, before the origin.")
+    control: str = setting("", kind=HTTP_URL, help="Demo control that the page's stop buttons ask.")
+    sites: tuple[SiteSettings, ...] = setting((), kind=tables(SiteSettings), help="The sites.", of=SiteSettings)

@@ -1,0 +1,1 @@
+"""A film in, a package out. (Page to be completed with the pipeline.)"""

@@ -1,0 +1,42 @@
+"""What can go wrong between a film and its package.
+
+NearcastError
+  PackageError        a package, its manifest or a name in it is not what the format says
+  EncodeError         a film cannot become a package
+    SourceError       ... because of the film (not a film, no video, truncated)
+    ToolError         ... because a tool (ffmpeg, ffprobe, packager) failed
+    SpaceError        ... because the disk is full
+    CheckError        ... because what came out is not right
+"""
+
+from __future__ import annotations
+
+from config.errors import NearcastError
+
+
+class PackageError(NearcastError):
+    """`status` is 404 for names that do not exist; everything else about a package is its publisher's fault."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EncodeError(NearcastError):
+    pass
+
+
+class SourceError(EncodeError):
+    pass
+
+
+class ToolError(EncodeError):
+    pass
+
+
+class SpaceError(EncodeError):
+    pass
+
+
+class CheckError(EncodeError):
+    pass

@@ -1,0 +1,141 @@
+"""What is said on an appliance's local socket (STATE/appliance.sock), and how it is framed.
+
+The parent listens. Delivery workers ask for bytes that are not held whole; the fill agent asks for files; operators
+ask for status and drain. Each message is a MessagePack map behind its length (4 bytes, big endian). `id` is chosen by
+who asks and comes back in every answer to it.
+
+    worker    Need            ->  Located, then Landed (growing `upto`) ... or Failed
+    agent     Fill            ->  Moved (growing `done`) ... then Done or Failed
+    agent     Drop            ->  Done or Failed
+    operator  Ask("status")   ->  Told;   Ask("drain" | "resume" | "scrub") -> Told or Failed
+    parent    Gone, Draining  to every worker; worker: Load to the parent
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from oca.errors import MessageError
+
+# The largest message is a status with a list of held files.
+LARGEST_MESSAGE = 64 * 1024 * 1024
+
+
+class Need(msgspec.Struct, frozen=True, tag=True):
+    """Bytes [first, end) of a file, now; `cached_only` is a peer that must not make us fetch (RFC 9111 5.2.1.7)."""
+
+    id: int
+    title: str
+    package: str
+    file: str
+    first: int
+    end: int
+    cached_only: bool = False
+
+
+class Located(msgspec.Struct, frozen=True, tag=True):
+    """Where the bytes are, or will be as they land."""
+
+    id: int
+    path: str
+
+
+class Landed(msgspec.Struct, frozen=True, tag=True):
+    """Bytes [first, upto) of what was needed may be sent."""
+
+    id: int
+    upto: int
+
+
+class Fill(msgspec.Struct, frozen=True, tag=True):
+    """Hold this file whole; ask `sources` (base URLs) in this order. An empty list means the appliance's own."""
+
+    id: int
+    title: str
+    package: str
+    file: str
+    sources: tuple[str, ...]
+
+
+class Moved(msgspec.Struct, frozen=True, tag=True):
+    """Progress of a Fill: `done` of `size` bytes are verified."""
+
+    id: int
+    done: int
+    size: int
+
+
+class Drop(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    title: str
+    package: str
+    file: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    id: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """`status` is the HTTP status that tells it best; `reason` is a sentence."""
+
+    id: int
+    status: int
+    reason: str
+
+
+class Gone(msgspec.Struct, frozen=True, tag=True):
+    """The file at `path` is no longer held: forget its descriptor."""
+
+    path: str
+
+
+class Draining(msgspec.Struct, frozen=True, tag=True):
+    """Whether new connections are to be told to go away."""
+
+    draining: bool
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """A worker's counters since its start, each about a second."""
+
+    connections: int
+    requests: int
+    bytes_sent: int
+    bytes_missed: int
+    errors: int
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    what: Literal["status", "drain", "resume", "scrub"]
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    told: dict[str, Any]
+
+
+Message: TypeAlias = Need | Located | Landed | Fill | Moved | Drop | Done | Failed | Gone | Draining | Load | Ask | Told
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def frame(message: Message) -> bytes:
+    body = _encoder.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+async def read(reader: asyncio.StreamReader) -> Message:
+    """The next message. Raises asyncio.IncompleteReadError at the end, MessageError on nonsense."""
+    size = int.from_bytes(await reader.readexactly(4), "big")
+    if size > LARGEST_MESSAGE:
+        raise MessageError(f"a message of {size} bytes on the local socket, expected at most {LARGEST_MESSAGE}")
+    try:
+        return _decoder.decode(await reader.readexactly(size))
+    except msgspec.DecodeError as error:
+        raise MessageError(f"not a message: {error}") from error

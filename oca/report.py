@@ -1,0 +1,75 @@
+"""The report: what an appliance says of itself to steering every few seconds, and the answer.
+
+POST {steering}/api/v1/reports, application/json. `held` is long, so it travels only when the receiver does not know
+this `held_version` yet: the answer says which version it knows, and the next report carries the list if they differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from oca.errors import MessageError
+
+FORMAT = 1
+# A report names up to some million files (30 MB); anything larger is not a report.
+LARGEST_REPORT = 64 * 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# "title/package" -> names of the files held whole. A package held whole is ("*",): nearly all are, and it is short.
+Held: TypeAlias = Mapping[str, tuple[str, ...]]
+EVERY_FILE = ("*",)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    format: int
+    name: str
+    instance: str  # new at each start of the appliance: tells a restart from a second one of the same name
+    sequence: int  # grows by one with each report of an instance; an older one that arrives late is ignored
+    site: str
+    url: str  # where players reach it, without a trailing slash
+    state: Literal["serving", "draining"]
+    problems: tuple[str, ...]  # empty: healthy
+    capacity_bps: int
+    serving_bps: int
+    connections: int
+    disk_bytes: int  # what it may hold
+    disk_used_bytes: int
+    held_version: str
+    held: dict[str, tuple[str, ...]] | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    held_version: str  # the version of `held` that the receiver knows of this appliance; "" if none
+
+
+def decode_report(data: bytes) -> Report:
+    """Raises MessageError that says what is wrong with it."""
+    if len(data) > LARGEST_REPORT:
+        raise MessageError(f"a report of {len(data)} bytes, expected at most {LARGEST_REPORT}", status=413)
+    try:
+        report = msgspec.json.decode(data, type=Report)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MessageError(f"not a report: {error}", status=400) from error
+    if report.format != FORMAT:
+        raise MessageError(f"a report of format {report.format}, expected {FORMAT}", status=400)
+    for key in ("name", "site"):
+        if not _NAME.fullmatch(getattr(report, key)):
+            raise MessageError(
+                f"not a report: {key} {getattr(report, key)!r}, expected letters, digits . _ -", status=400
+            )
+    if not report.url.startswith(("http://", "https://")) or report.url.endswith("/"):
+        raise MessageError(f"not a report: url {report.url!r}, expected http(s)://HOST[:PORT]", status=400)
+    if min(report.capacity_bps, report.serving_bps, report.connections, report.disk_bytes, report.sequence) < 0:
+        raise MessageError("not a report: a negative amount", status=400)
+    return report
+
+
+def held_version(held: Held) -> str:
+    """A short name for exactly this content: equal if and only if the held files are."""
+    canonical = msgspec.json.encode(dict(held), order="sorted")
+    return hashlib.sha256(canonical).hexdigest()[:16]
