@@ -4,11 +4,12 @@ The parent listens. Delivery workers ask for bytes that are not held whole; the 
 ask for status and drain. Each message is a MessagePack map behind its length (4 bytes, big endian). `id` is chosen by
 who asks and comes back in every answer to it.
 
-    worker    Need            ->  Located, then Landed (growing `upto`) ... or Failed
+    worker    Need            ->  Located, then Landed (growing `upto`) ... or Failed; of package.json: Done or Failed
+    worker    Forget
     agent     Fill            ->  Moved (growing `done`) ... then Done or Failed
     agent     Drop            ->  Done or Failed
     operator  Ask("status")   ->  Told;   Ask("drain" | "resume" | "scrub") -> Told or Failed
-    parent    Gone, Draining  to every worker; worker: Load to the parent
+    parent    Gone            to every worker; worker: Load to the parent
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ class Landed(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     upto: int
+
+
+class Forget(msgspec.Struct, frozen=True, tag=True):
+    """Nobody waits for the answers to this Need any more."""
+
+    id: int
 
 
 class Fill(msgspec.Struct, frozen=True, tag=True):
@@ -93,12 +100,6 @@ class Gone(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
-class Draining(msgspec.Struct, frozen=True, tag=True):
-    """Whether new connections are to be told to go away."""
-
-    draining: bool
-
-
 class Load(msgspec.Struct, frozen=True, tag=True):
     """A worker's counters since its start, each about a second."""
 
@@ -119,7 +120,7 @@ class Told(msgspec.Struct, frozen=True, tag=True):
     told: dict[str, Any]
 
 
-Message: TypeAlias = Need | Located | Landed | Fill | Moved | Drop | Done | Failed | Gone | Draining | Load | Ask | Told
+Message: TypeAlias = Need | Forget | Located | Landed | Fill | Moved | Drop | Done | Failed | Gone | Load | Ask | Told
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
