@@ -31,6 +31,8 @@ FORMAT = 1
 BLOCK_SIZE = 4 * 1024 * 1024
 MANIFEST_NAME = "package.json"
 INIT_NAME = "init.mp4"
+# What an appliance calls a file while its blocks arrive, and the record of which have; no stored file may end so.
+RESERVED_SUFFIXES = (".partial", ".blocks")
 
 TITLE_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PACKAGE_PATTERN = re.compile(r"[0-9a-f]{32}")
@@ -188,6 +190,7 @@ def check(package: Package) -> None:
     for file in package.files:
         demand(FILE_PATTERN.fullmatch(file.name) is not None, f"file name {file.name!r}")
         demand(file.name != MANIFEST_NAME, "lists its own manifest")
+        demand(not file.name.endswith(RESERVED_SUFFIXES), f"file name {file.name!r} ends like an unfinished one")
         demand(file.size >= 0, f"{file.name}: size {file.size}")
         blocks = -(-file.size // BLOCK_SIZE)
         demand(len(file.blocks) == blocks, f"{file.name}: {len(file.blocks)} block digests for {blocks} blocks")

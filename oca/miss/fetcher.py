@@ -98,6 +98,7 @@ class Fetcher:
         self._upstreams = upstreams
         self._sources = tuple(sources)
         self._flights: dict[FileKey, _Flight] = {}
+        self._settling: set[asyncio.Task[None]] = set()
         self._indexes: LRUCache[tuple[str, str], PackageIndex] = LRUCache(maxsize=1024)
         self._manifests: dict[tuple[str, str], asyncio.Task[Package]] = {}
         self._unknown: LRUCache[tuple[str, str], float] = LRUCache(maxsize=65536)
@@ -111,6 +112,7 @@ class Fetcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._settling, return_exceptions=True)
         for flight in list(self._flights.values()):
             self._land(flight)
 
@@ -192,7 +194,7 @@ class Fetcher:
             watcher.notice(end)
         finally:
             flight.watchers.discard(watcher)
-            await self._leave(flight)
+            self._leave(flight)
 
     async def fill(self, key: FileKey, sources: Sequence[Source], moved: Callable[[int, int], None]) -> None:
         """Holds a file whole, as the plan asks; `moved(done, size)` with each block. Raises as `watch` does."""
@@ -220,8 +222,9 @@ class Fetcher:
 
             tell(0)
             await self._fetch(flight, missing, sources, _FILL_AHEAD, tell)
+            await asyncio.shield(self._name(flight))  # a fill is done when the file is held, not before
         finally:
-            await self._leave(flight)
+            self._leave(flight)
 
     async def drop(self, key: FileKey) -> bool:
         """Forgets a file at once; fetches of it that are under way fail. False if it was not held."""
@@ -242,16 +245,26 @@ class Fetcher:
         flight.users += 1
         return flight
 
-    async def _leave(self, flight: _Flight) -> None:
-        """The last to leave gives a whole file its name, or puts an unfinished one aside."""
-        if flight.users == 1:
-            async with flight.naming:
-                partial = flight.partial
-                if partial.is_whole and not partial.is_committed and not flight.is_dropped:
-                    await asyncio.to_thread(partial.commit, planned=flight.planned)
-        flight.users -= 1  # only now: whoever boarded while the file got its name has kept the flight open
+    def _leave(self, flight: _Flight) -> None:
+        """The last to leave has the flight settled, in a task of its own: whoever leaves may have been cancelled."""
+        flight.users -= 1
         if not flight.users:
+            task = asyncio.create_task(self._settle(flight))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, flight: _Flight) -> None:
+        """Gives a whole file its name, and closes the flight unless somebody boarded meanwhile."""
+        await self._name(flight)
+        if not flight.users and self._flights.get(flight.key, flight) is flight:
             self._land(flight)
+
+    async def _name(self, flight: _Flight) -> None:
+        async with flight.naming:
+            partial = flight.partial
+            if partial.is_whole and not partial.is_committed and not flight.is_dropped:
+                await asyncio.to_thread(partial.commit, planned=flight.planned)
+                self._volume.adopt(flight.key, partial)
 
     def _land(self, flight: _Flight) -> None:
         if flight.is_dropped:
@@ -277,9 +290,7 @@ class Fetcher:
                 under_way.append((block, self._block_task(flight, block, sources)))
             if under_way and (block < 0 or len(under_way) >= ahead):
                 fetched, task = under_way.pop(0)
-                await asyncio.wait(
-                    [task]
-                )  # not awaited itself: a fetch that was dropped must not look like our own end
+                await asyncio.wait([task])  # not the task itself: its being dropped must not look like our own end
                 if task.cancelled():
                     raise NotHeld(f"{flight.key.file} of {flight.key.package_key} was dropped", status=404)
                 task.result()
@@ -328,7 +339,7 @@ class Fetcher:
         finally:
             flight.landed.pop(block, None)
             flight.tasks.pop(block, None)
-            await self._leave(flight)
+            self._leave(flight)
 
     async def _write(self, flight: _Flight, piece: bytes, position: int) -> None:
         """Writes what has landed; where the disk is full after all, once more when something was shed."""

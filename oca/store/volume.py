@@ -238,11 +238,13 @@ class Volume:
         return Partial(self.path(key), file)
 
     def close_partial(self, key: FileKey, partial: Partial) -> None:
-        """Nobody writes to it now. Committed, the file is held; else its verified blocks stay for who asks next."""
+        """Nobody writes to it now; the verified blocks of an unfinished file stay for who asks next."""
         partial.close()
         self._open.discard(key)
-        if partial.is_committed:
-            self._note(key, partial.file.size)
+
+    def adopt(self, key: FileKey, partial: Partial) -> None:
+        """The file got its name: it is held."""
+        self._note(key, partial.file.size)
 
     def plan(self, key: FileKey) -> None:
         """Marks a held file as placed by the plan: only a drop removes it."""
