@@ -33,7 +33,7 @@ class SiteSettings:
 @dataclass(frozen=True)
 class SteeringSettings:
     listen: tuple[str, int] = setting("127.0.0.1:8060", kind=ADDRESS, help="Address of page, manifests and reports.")
-    url: str = setting("", kind=HTTP_URL, help="How players reach it; default http:// and `listen`.")
+    url: str = setting("", kind=HTTP_URL, help="How players reach it; default what they asked.")
     origin: str = setting(
         "http://127.0.0.1:8070", kind=HTTP_URL, help="Catalog, and the last pathway of every session."
     )
@@ -47,5 +47,10 @@ class SteeringSettings:
     ttl: int = setting("10", kind=INTEGER, help="Seconds between a player's steering requests.")
     lost_after: float = setting("6s", kind=DURATION, help="An appliance silent for longer is lost.")
     pathways: int = setting("3", kind=INTEGER, help="Appliances in a session's manifest, before the origin.")
+    poll_every: float = setting("2s", kind=DURATION, help="Time between looks at the origin's catalog.")
+    trusted_proxies: tuple[str, ...] = setting(
+        "", kind=listing(TEXT), help="Prefixes of proxies whose X-Forwarded-For is believed."
+    )
+    session_key: str = setting("", kind=TEXT, help="Secret that signs sessions, the same on all replicas; else random.")
     control: str = setting("", kind=HTTP_URL, help="Demo control that the page's stop buttons ask.")
     sites: tuple[SiteSettings, ...] = setting((), kind=tables(SiteSettings), help="The sites.", of=SiteSettings)

@@ -12,6 +12,7 @@ _BYTES = {
 }  # fmt: skip
 _BITS_PER_SECOND = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9, "Tbit/s": 10**12}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"\s*\d+(?:\.\d+)?\s*[a-z]+\s*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*")
 
 
@@ -33,8 +34,11 @@ def parse_rate(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in "250ms", "10s", "5m", "12h" or "7d". Raises ValueError."""
-    return _quantity(text, _SECONDS)
+    """Seconds in "250ms", "10s", "1h 30m" or "7d". Raises ValueError."""
+    parts = _PART.findall(text)
+    if not parts or "".join(parts) != text:
+        raise ValueError(f"{text!r} is not a duration")
+    return sum(_quantity(part, _SECONDS) for part in parts)
 
 
 def _largest(value: float, units: list[tuple[str, float]]) -> str:
@@ -54,7 +58,7 @@ def show_rate(value: float) -> str:
 
 
 def show_duration(seconds: float) -> str:
-    """ "1h 02m", "3m 20s", "12.0s" or "250ms": what a person reads in a progress line."""
+    """As in "1h 02m", "3m 20s", "12.0s" or "250ms": what a person reads in a progress line."""
     if seconds >= 3600:
         return f"{int(seconds // 3600)}h {int(seconds % 3600 // 60):02d}m"
     if seconds >= 60:
