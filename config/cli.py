@@ -118,17 +118,17 @@ def _load_all(file: Path | None) -> dict[str, Any]:
 def run_command(command: click.Command) -> None:
     """Runs a command; our own errors end in one clear sentence and their exit code, never in a traceback."""
     try:
-        command.main(standalone_mode=False)
+        code = command.main(standalone_mode=False)  # what a command gave to ctx.exit comes back as a value
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
     except NearcastError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    if isinstance(code, int):
+        sys.exit(code)
 
 
 def main() -> None:

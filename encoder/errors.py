@@ -31,7 +31,11 @@ class SourceError(EncodeError):
 
 
 class ToolError(EncodeError):
-    pass
+    """`reason` is the cause in the tool's own words."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class SpaceError(EncodeError):

@@ -1,0 +1,131 @@
+"""The ladder: which sizes a film is encoded in, at what quality and under what cap.
+
+Quality is a constant rate factor, so an easy film gets few bits, and a cap (VBV) keeps a hard one playable on the link
+that its size is meant for. Pure: a `Source` in, rungs out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from encoder.source import Source, VideoStream
+
+# Boxes that a rung fits into, whatever the film's shape; a film that stands on end gets them on end. Apple's authoring
+# guide with its doubled rungs left out: under a constant rate factor two rungs of one size differ too little.
+_BOXES = ((3840, 2160), (2560, 1440), (1920, 1080), (1280, 720), (960, 540), (640, 360), (416, 234))
+# A rung must be this much smaller than the one above: closer ones cost storage and a switch that nobody sees.
+_STEP = 0.8
+# Below the film's own size nothing smaller is worth a rung.
+_SMALLEST_SIDE = 90
+# x264's scale. The cap decides for hard films; 21 keeps easy ones near VMAF 94 at the top rung.
+_CRF = 21
+# The cap of 1080p at up to 30 frames/s, from Apple's guide; other sizes by pixels^0.75, which gives its 2-4.5 Mbit/s
+# for 540p and 720p, and by the square root of the frame rate, for neighbouring frames resemble each other more.
+_CAP_1080P = 6_000_000
+_CAP_PIXELS = 1920 * 1080
+_CAP_EXPONENT = 0.75
+_CAP_RATE = 30
+# HLS asks that the peak be at most twice the average; a buffer of a second and a half keeps a 4 s segment within 1.4.
+_BUFFER_S = 1.5
+# Above 60 frames/s no common player has a hardware decoder for H.264 at full size, and the bits go up for nothing that
+# a 60 Hz screen shows.
+_HIGHEST_RATE = 60
+
+# H.264 Annex A, Table A-1: level, macroblocks a second, macroblocks a frame, kbit/s (of High profile: x 1.25).
+_LEVELS = (
+    ("1.0", 1_485, 99, 64), ("1.1", 3_000, 396, 192), ("1.2", 6_000, 396, 384), ("1.3", 11_880, 396, 768),
+    ("2.0", 11_880, 396, 2_000), ("2.1", 19_800, 792, 4_000), ("2.2", 20_250, 1_620, 4_000),
+    ("3.0", 40_500, 1_620, 10_000), ("3.1", 108_000, 3_600, 14_000), ("3.2", 216_000, 5_120, 20_000),
+    ("4.0", 245_760, 8_192, 20_000), ("4.1", 245_760, 8_192, 50_000), ("4.2", 522_240, 8_704, 50_000),
+    ("5.0", 589_824, 22_080, 135_000), ("5.1", 983_040, 36_864, 240_000), ("5.2", 2_073_600, 36_864, 240_000),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One video rendition to be made. Square pixels; `maxrate` in bit/s, `bufsize` in bits."""
+
+    width: int
+    height: int
+    crf: int
+    maxrate: int
+    bufsize: int
+    level: str
+    profile: str = "high"
+
+    @property
+    def name(self) -> str:
+        return f"v{self.height}"
+
+
+def ladder(source: Source) -> tuple[Rung, ...]:
+    """The rungs of a film, largest first; at least one, none larger than the film."""
+    width, height = display_size(source.video)
+    rate = output_rate(source.video.frame_rate)
+    sizes: list[tuple[int, int]] = []
+    for box in (None, *_BOXES):
+        size = _fit(width, height, box or _BOXES[0])
+        # The first size is the film's own (or the largest box); a box that it fits into as it is adds nothing.
+        if not sizes or (size[1] <= _STEP * sizes[-1][1] and min(size) >= _SMALLEST_SIDE):
+            sizes.append(size)
+    return tuple(_rung(*size, rate) for size in sizes)
+
+
+def display_size(video: VideoStream) -> tuple[int, int]:
+    """Width and height as people see the film: square pixels, upright.
+
+    A non-square pixel is made square by stretching its shorter side, as DVDs are shown (720x576 at 64:45 is 1024x576):
+    the other way would throw lines or columns away.
+    """
+    aspect = video.sample_aspect
+    width = round(video.width * max(aspect, Fraction(1)))
+    height = round(video.height / min(aspect, Fraction(1)))
+    return (height, width) if video.rotation in (90, 270) else (width, height)
+
+
+def output_rate(rate: Fraction) -> Fraction:
+    """The frame rate of the ladder: the film's, halved until it is at most 60."""
+    while rate > _HIGHEST_RATE:
+        rate /= 2
+    return rate
+
+
+def _fit(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:
+    """The size in even numbers (4:2:0 needs them) that fits the box, and never above the film's own."""
+    across, down = box if width >= height else (box[1], box[0])
+    scale = min(1.0, across / width, down / height)
+    return _even(width * scale, width), _even(height * scale, height)
+
+
+def _even(wanted: float, limit: int) -> int:
+    return max(2, min(round(wanted / 2) * 2, limit - limit % 2))
+
+
+def _rung(width: int, height: int, rate: Fraction) -> Rung:
+    tempo = math.sqrt(max(1.0, float(rate) / _CAP_RATE))
+    cap = _CAP_1080P * (width * height / _CAP_PIXELS) ** _CAP_EXPONENT * tempo
+    maxrate = max(50_000, round(cap / 1000) * 1000)
+    return Rung(
+        width=width,
+        height=height,
+        crf=_CRF,
+        maxrate=maxrate,
+        bufsize=round(maxrate * _BUFFER_S),
+        level=_level(width, height, rate, maxrate),
+    )
+
+
+def _level(width: int, height: int, rate: Fraction, maxrate: int) -> str:
+    """The lowest H.264 level whose limits this rung keeps: what a decoder must be able to do."""
+    across, down = -(-width // 16), -(-height // 16)
+    # There always is one: the largest box at 60 frames/s is within 5.2.
+    return next(
+        level
+        for level, per_second, per_frame, kbits in _LEVELS
+        if across * down <= per_frame
+        and max(across, down) ** 2 <= 8 * per_frame  # A.3.1: no side longer than sqrt(8 x macroblocks a frame)
+        and across * down * rate <= per_second
+        and maxrate <= kbits * 1250
+    )

@@ -1,0 +1,487 @@
+"""A film in, a package out: the steps in their order, each resumable, and one rename at the end.
+
+    film -> read -> [remux] -> chunks -> join -----> package -> verify -> poster -> out/{title}/{package}/
+                            -> audio, captions ---/
+
+Everything in between lives in `{work}/{digest of the film}/` (see encoder/steps.py). Killed at any point, the same
+command finishes what is left; the same film gives the same bytes, so the package has the same name.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from config.encoder import EncoderSettings
+from config.errors import ConfigError, Problem
+from config.progress import Bar, Reporter
+from config.units import show_duration
+from encoder import commands, manifests, package, packaging, poster, verify
+from encoder.chunks import Chunk, Plan, plan_chunks
+from encoder.errors import CheckError, EncodeError, PackageError, SourceError, ToolError
+from encoder.ladder import Rung, ladder
+from encoder.package import Package, Rendition, StoredFile
+from encoder.packaging import FileIndex
+from encoder.probe import demand_film, film_url, read_film
+from encoder.process import Tools, full_disk_is_space_error, versions
+from encoder.source import Source
+from encoder.steps import Steps, demand_space, key_of, locked, sync, sync_folder
+from encoder.subtitles import shift_cues
+
+# Part of every key: raised when our own code makes other bytes of the same commands.
+_RECIPE = "nearcast-1"
+# Stands for the film's path in the arguments that name a step: the same film elsewhere is the same step.
+_FILM = "FILM"
+_READ_SIZE = 1024 * 1024
+# What a rung takes on average, as a share of its cap; only to ask beforehand whether the disk may hold the result.
+_USUAL_SHARE = 0.5
+# Chunks, joined rungs and packaged files exist at the same time.
+_COPIES = 3
+_MASTER, _MPD, _POSTER = "master.m3u8", "manifest.mpd", "poster.jpg"
+
+Result = TypeVar("Result")
+
+
+class _SeekAstray(EncodeError):
+    """A chunk that was reached by seeking does not have its frames: this film cannot be cut."""
+
+
+def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporter: Reporter, name: str = "") -> Path:
+    """Encodes `film` into the folder `out/{title}/{package}/`, which appears whole, and returns that folder.
+
+    A film that was encoded so before is done at once. Raises PackageError for a title that none can have, ConfigError
+    for such settings, SourceError, ToolError, SpaceError or CheckError for what went wrong; finished steps are kept.
+    """
+    if not package.TITLE_PATTERN.fullmatch(title):
+        raise PackageError(f"title {title!r}: expected 1 to 64 of a-z 0-9 . _ - and a letter or digit first")
+    if not 0.5 <= settings.segment_duration <= 30:
+        found = f"{settings.segment_duration}s"
+        raise ConfigError([Problem("settings", "segment_duration", found, "0.5s to 30s")])
+    demand_film(film)
+    for folder in (settings.work, out / title):
+        _make_folder(folder)
+    with Tools() as tools, full_disk_is_space_error(settings.work):
+        before = film.stat()
+        digest, tools_version = _digest_film(film, reporter), versions(tools)
+        # All that the bytes of the result depend on. Chunks are: each begins with an empty rate control.
+        key = key_of(
+            _RECIPE, digest, title, name, tools_version, settings.preset,
+            str(settings.segment_duration), str(settings.chunk_duration),
+        )  # fmt: skip
+        done = settings.work / f"{digest[:32]}-{key}.done"
+
+        def on_wait() -> None:
+            reporter.say(f"{film} is being encoded by another process; waiting until it is done")
+
+        with locked(settings.work / f"{digest[:32]}.lock", on_wait):
+            finished = _finished(done, out / title)
+            if finished is not None:
+                reporter.say(f"{film} was encoded before, with the same settings and tools")
+                return finished
+            steps = Steps(settings.work / digest[:32], settings.min_free_space)
+            job = _start(film, digest, tools_version, tools, steps, settings, reporter)
+            made = job.make(title, name or title)
+            if _identity(film.stat()) != _identity(before):
+                steps.remove()
+                raise SourceError(f"{film} changed while it was being encoded; encode it again when it is finished")
+            folder = _install(made, out / title, key_of(key, str(settings.work.resolve())))
+            done.write_text(folder.name)
+            steps.remove()
+            return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EncodeError(f"{folder} cannot be made: {error.strerror}") from error
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _digest_film(film: Path, reporter: Reporter) -> str:
+    digest, done = hashlib.sha256(), 0
+    with reporter.bar("digest", film.stat().st_size) as bar:
+        for piece in _pieces(film):
+            digest.update(piece)
+            done += len(piece)
+            bar.update(done)
+    return digest.hexdigest()
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_READ_SIZE):
+            yield piece
+
+
+def _finished(done: Path, folder: Path) -> Path | None:
+    """The package that an earlier encode left, if its manifest is still there and still has its name."""
+    with suppress(OSError):
+        found = folder / done.read_text()
+        if package.package_name((found / package.MANIFEST_NAME).read_bytes()) == found.name:
+            return found
+    return None
+
+
+def _install(made: Path, folder: Path, key: str) -> Path:
+    """Brings the finished files to `folder/{package}` by one rename."""
+    target = folder / package.package_name((made / package.MANIFEST_NAME).read_bytes())
+    unfinished = folder / f".{key}.tmp"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with full_disk_is_space_error(folder):
+        unfinished.mkdir()
+        for file in made.iterdir():
+            _link_or_copy(file, unfinished / file.name)
+        sync_folder(unfinished)
+        try:
+            unfinished.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            # The same package is there: its name is the digest of what it holds.
+            shutil.rmtree(unfinished)
+        sync(folder)
+    return target
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A second name if both are on one disk: the first goes away with the work folder, and nobody writes to either."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _start(
+    film: Path, digest: str, tools_version: str, tools: Tools, steps: Steps, settings: EncoderSettings,
+    reporter: Reporter,
+) -> _Job:  # fmt: skip
+    """Reads the film, remuxed first if its container does not seek exactly."""
+    source = _read(film, tools, reporter)
+    for sentence in source.left_out:
+        reporter.say(f"{film.name}: {sentence}")
+    path = film
+    if not source.is_seekable:
+        inputs = (_RECIPE, digest, tools_version, *commands.remux(_FILM, source, "film.mkv"))
+
+        def make(folder: Path) -> None:
+            tools.ffmpeg(commands.remux(film_url(film), source, "film.mkv"), cwd=folder)
+
+        try:
+            path = steps.run("remux", inputs, make) / "film.mkv"
+            source = _read(path, tools, reporter)
+        except (ToolError, SourceError) as error:
+            # Matroska cannot hold every stream there is. As one chunk the film needs no seeking.
+            reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
+            path, source = film, _read(film, tools, reporter)
+    plan = plan_chunks(source, settings.segment_duration, settings.chunk_duration)
+    return _Job(film_url(path), digest, tools_version, source, ladder(source), plan, tools, steps, settings, reporter)
+
+
+def _read(film: Path, tools: Tools, reporter: Reporter) -> Source:
+    with reporter.bar("read", film.stat().st_size) as bar:
+        return read_film(tools, film, lambda position: bar.update(position))
+
+
+class _Track(NamedTuple):
+    """A packaged file and what it says of itself."""
+
+    rendition: Rendition
+    found: FileIndex
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One film on its way. Each method is a step: it returns the folder that the next ones read."""
+
+    film: str  # as an ffmpeg URL
+    digest: str
+    tools_version: str
+    source: Source
+    rungs: tuple[Rung, ...]
+    plan: Plan
+    tools: Tools
+    steps: Steps
+    settings: EncoderSettings
+    reporter: Reporter
+
+    def make(self, title: str, name: str) -> Path:
+        """The folder with all files of the package."""
+        caps = sum(rung.maxrate for rung in self.rungs) / 8 * float(self.plan.duration)
+        demand_space(self.steps.folder, round(caps * _USUAL_SHARE * _COPIES) + self.settings.min_free_space)
+        sizes = ", ".join(f"{rung.width}x{rung.height}" for rung in self.rungs)
+        self.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {sizes}")
+        video = self._video()
+        audios = [self._audio(number) for number in range(1, len(self.source.audios) + 1)]
+        texts = self._texts()
+        packaged = self._packaged(video, audios)
+        tracks = self._tracks(packaged)
+        self._verify(packaged, tracks)
+        return self._assembled(title, name, packaged, self._poster(video), texts, tracks)
+
+    def _run(self, name: str, inputs: Sequence[str], make: Callable[[Path], object]) -> Path:
+        return self.steps.run(name, (_RECIPE, self.digest, self.tools_version, *inputs), make)
+
+    def _ffmpeg(self, name: str, arguments: Callable[[str], list[str]], bar: Bar) -> Path:
+        """A step that is one run of ffmpeg on the film."""
+
+        def make(folder: Path) -> None:
+            self.tools.ffmpeg(arguments(self.film), cwd=folder, on_seconds=bar.update)
+
+        return self._run(name, arguments(_FILM), make)
+
+    def _video(self) -> Path:
+        """`{rung}.mp4` of each rung, whole."""
+        # Found out once, remembered: a killed encode must not find it out again.
+        astray = self.steps.folder / "one-chunk"
+        if not astray.exists():
+            try:
+                return self._joined(self.plan)
+            except _SeekAstray as error:
+                self.reporter.say(f"{error}; the film is encoded in one piece instead")
+                astray.touch()
+        return self._joined(self.plan.whole())
+
+    def _joined(self, plan: Plan) -> Path:
+        inputs = [argument for chunk in plan.chunks for argument in self._chunk_arguments(_FILM, plan, chunk)]
+
+        def make(folder: Path) -> None:
+            chunks = self._chunks(plan)
+            for rung in self.rungs:
+                listing = folder / f"{rung.name}.txt"
+                # The names of steps need no quoting, and relative ones no escape from strange work folders.
+                listing.write_text("".join(f"file '../{chunk.name}/{rung.name}.mp4'\n" for chunk in chunks))
+                self.tools.ffmpeg(commands.join(listing.name, plan.timescale, f"{rung.name}.mp4"), cwd=folder)
+                listing.unlink()
+
+        joined = self._run("video", inputs, make)
+        for chunk in self.steps.folder.glob("chunk-*"):
+            shutil.rmtree(chunk)
+        return joined
+
+    def _chunks(self, plan: Plan) -> list[Path]:
+        done: dict[int, float] = {}
+        lock = threading.Lock()
+        with self.reporter.bar("video", float(plan.duration)) as bar:
+
+            def report(chunk: Chunk, seconds: float) -> None:
+                with lock:
+                    done[chunk.number] = seconds
+                    bar.update(sum(done.values()))
+
+            def encode_chunk(chunk: Chunk) -> Path:
+                def make(folder: Path) -> None:
+                    arguments = self._chunk_arguments(self.film, plan, chunk)
+                    self.tools.ffmpeg(arguments, cwd=folder, on_seconds=functools.partial(report, chunk))
+                    self._demand_frames(folder, plan, chunk)
+
+                folder = self._run(f"chunk-{chunk.number:05d}", self._chunk_arguments(_FILM, plan, chunk), make)
+                report(chunk, float(chunk.frames / plan.frame_rate))
+                return folder
+
+            return self._in_parallel([functools.partial(encode_chunk, chunk) for chunk in plan.chunks])
+
+    def _chunk_arguments(self, film: str, plan: Plan, chunk: Chunk) -> list[str]:
+        return commands.chunk_video(film, self.source, plan, self.rungs, chunk, self.settings.preset)
+
+    def _demand_frames(self, folder: Path, plan: Plan, chunk: Chunk) -> None:
+        """Raises _SeekAstray, or CheckError where nothing was sought, if a rung does not have its frames."""
+        for rung in self.rungs:
+            entries = ["-v", "error", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
+            found = self.tools.ffprobe([*entries, str(folder / f"{rung.name}.mp4")]).strip()
+            if found != str(chunk.frames):
+                error = _SeekAstray if plan.by_seek else CheckError
+                raise error(f"chunk {chunk.number} has {found or 'no'} frames, expected {chunk.frames}")
+
+    def _in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+        """The results, in order. The first failure ends the others."""
+        jobs = self.settings.jobs or (os.cpu_count() or 1) // commands.X264_THREADS
+        pool = ThreadPoolExecutor(max(1, jobs))
+        try:
+            futures = [pool.submit(call) for call in calls]
+            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            return [future.result() for future in sorted(finished, key=futures.index)]
+        except _SeekAstray:
+            raise  # the tools are still needed; what runs now may end
+        except BaseException:
+            self.tools.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _audio(self, number: int) -> Path:
+        """`a{number}.mp4`."""
+        stream = self.source.audios[number - 1]
+        with self.reporter.bar(f"audio {number}", float(self.plan.duration)) as bar:
+            return self._ffmpeg(
+                f"audio-{number}", lambda film: commands.audio(film, self.source, stream, f"a{number}.mp4"), bar
+            )
+
+    def _texts(self) -> Path:
+        """`t{number}.vtt` of each text stream that has a cue within the film."""
+
+        def make(folder: Path) -> None:
+            for number, stream in enumerate(self.source.texts, 1):
+                path = folder / f"t{number}.vtt"
+                self.tools.ffmpeg(commands.captions(self.film, stream, path.name), cwd=folder)
+                shift, duration = -float(self.source.video.start), float(self.plan.duration)
+                webvtt, cues = shift_cues(path.read_text(encoding="utf-8"), shift, duration)
+                if cues:
+                    path.write_text(webvtt, encoding="utf-8")
+                else:
+                    path.unlink()
+                    self.reporter.say(f"stream {stream.index} (subtitle, {stream.codec}) is left out: it has no cues")
+
+        arguments = [a for stream in self.source.texts for a in commands.captions(_FILM, stream, "")]
+        return self._run("captions", [*arguments, str(self.source.video.start), str(self.plan.duration)], make)
+
+    def _packaged(self, video: Path, audios: Sequence[Path]) -> Path:
+        """Every rung and track as the packager leaves it, and its MPDs."""
+        videos = [(f"../{video.name}/{rung.name}.mp4", f"{rung.name}.mp4") for rung in self.rungs]
+        sounds = [(f"../{path.name}/a{number}.mp4", f"a{number}.mp4") for number, path in enumerate(audios, 1)]
+        runs = [commands.package_video(videos, "video.mpd")]
+        if sounds:
+            runs.append(commands.package_audio(sounds, "audio.mpd"))
+
+        def make(folder: Path) -> None:
+            for arguments in runs:
+                self.tools.packager(arguments, cwd=folder)
+
+        return self._run("packaged", [argument for run in runs for argument in run], make)
+
+    def _tracks(self, packaged: Path) -> list[_Track]:
+        codecs: dict[str, str] = {}
+        for mpd in sorted(packaged.glob("*.mpd")):
+            codecs |= packaging.read_codecs(mpd.read_bytes())
+        tracks = []
+        for rung in self.rungs:
+            index = packaging.read_index(packaged / f"{rung.name}.mp4")
+            tracks.append(_Track(packaging.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"]), index))
+        defaults = packaging.only_first([stream.default for stream in self.source.audios], at_least_one=True)
+        for number, (stream, default) in enumerate(zip(self.source.audios, defaults, strict=True), 1):
+            index = packaging.read_index(packaged / f"a{number}.mp4")
+            rendition = packaging.audio_rendition(number, stream, index, codecs[f"a{number}.mp4"], default=default)
+            tracks.append(_Track(rendition, index))
+        return tracks
+
+    def _verify(self, packaged: Path, tracks: Sequence[_Track]) -> None:
+        """Raises CheckError if the packaged files are not what was planned."""
+        for rendition, index in tracks:
+            size = (packaged / rendition.file).stat().st_size
+            check = verify.check_video if rendition.kind == "video" else verify.check_audio
+            check(rendition.name, index, self.plan, size)
+
+        def make(_: Path) -> None:
+            done: dict[str, float] = {}
+            with self.reporter.bar("verify", float(self.plan.duration) * len(tracks)) as bar:
+
+                def decode(rendition: Rendition) -> None:
+                    def report(seconds: float) -> None:
+                        done[rendition.name] = seconds
+                        bar.update(sum(list(done.values())))
+
+                    verify.decode(self.tools, packaged, rendition, self.plan, report)
+
+                self._in_parallel([functools.partial(decode, rendition) for rendition, _ in tracks])
+
+        self._run("verified", [packaged.name], make)
+
+    def _poster(self, video: Path) -> Path:
+        """`poster.jpg`, from the best of the keyframes that may be it."""
+        top, smallest = self.rungs[0], self.rungs[-1]
+
+        def make(folder: Path) -> None:
+            range_ = poster.candidates(len(self.plan.segment_frames))
+            thumbnails = commands.keyframe_thumbnails(f"../{video.name}/{smallest.name}.mp4", range_.stop)
+            pictures = poster.split_pictures(self.tools.ffmpeg_bytes(thumbnails, cwd=folder))
+            keyframe = range_.start + poster.best_picture(pictures[range_.start :])
+            # Half a frame early, for ffmpeg takes the first picture that is not before the time given.
+            frame = max(Fraction(0), keyframe * self.plan.gop_frames - Fraction(1, 2))
+            arguments = commands.poster_picture(
+                f"../{video.name}/{top.name}.mp4", frame / self.plan.frame_rate, _POSTER
+            )
+            self.tools.ffmpeg(arguments, cwd=folder)
+
+        return self._run("poster", [video.name], make)
+
+    def _assembled(
+        self, title: str, name: str, packaged: Path, pictures: Path, captions: Path, tracks: Sequence[_Track]
+    ) -> Path:
+        """The finished package: media, captions, manifests, poster and package.json."""
+        texts = self._text_renditions(captions)
+        renditions = (*(track.rendition for track in tracks), *texts)
+
+        def make(folder: Path) -> None:
+            for rendition, index in tracks:
+                _link_or_copy(packaged / rendition.file, folder / rendition.file)
+                if rendition.iframe_playlist:
+                    iframes = manifests.iframe_playlist(rendition, index.iframes)
+                    (folder / rendition.iframe_playlist).write_text(iframes, encoding="utf-8")
+            for text in texts:
+                _link_or_copy(captions / text.file, folder / text.file)
+            for rendition in renditions:
+                (folder / rendition.playlist).write_text(manifests.media_playlist(rendition), encoding="utf-8")
+            _link_or_copy(pictures / _POSTER, folder / _POSTER)
+            finished = Package(
+                format=package.FORMAT,
+                title=title,
+                name=name,
+                duration=float(self.plan.duration),
+                source_digest=self.digest,
+                encoder=f"{self.tools_version}, x264 {self.settings.preset}",
+                renditions=renditions,
+                files=(),
+                poster=_POSTER,
+            )
+            (folder / _MASTER).write_text(manifests.multivariant(finished), encoding="utf-8")
+            (folder / _MPD).write_text(manifests.mpd(finished), encoding="utf-8")
+            _write_manifest(folder, finished, self.reporter)
+
+        return self._run("package", [title, name, packaged.name, pictures.name, captions.name], make)
+
+    def _text_renditions(self, captions: Path) -> list[Rendition]:
+        """A rendition for each track of captions that has cues."""
+        there = [
+            (number, stream, captions / f"t{number}.vtt")
+            for number, stream in enumerate(self.source.texts, 1)
+            if (captions / f"t{number}.vtt").exists()
+        ]
+        defaults = packaging.only_first([stream.default for _, stream, _ in there], at_least_one=False)
+        return [
+            packaging.text_rendition(number, stream, path.stat().st_size, self.plan, default=default)
+            for (number, stream, path), default in zip(there, defaults, strict=True)
+        ]
+
+
+def _write_manifest(folder: Path, finished: Package, reporter: Reporter) -> None:
+    """`package.json` for all files of the folder."""
+    paths = sorted(folder.iterdir())
+    done = 0
+    with reporter.bar("digests", sum(path.stat().st_size for path in paths)) as bar:
+
+        def counted(pieces: Iterator[bytes]) -> Iterator[bytes]:
+            nonlocal done
+            for piece in pieces:
+                done += len(piece)
+                bar.update(done)
+                yield piece
+
+        files = tuple(StoredFile(path.name, *package.digest_blocks(counted(_pieces(path)))) for path in paths)
+    manifest = package.encode(msgspec.structs.replace(finished, files=files))
+    (folder / package.MANIFEST_NAME).write_bytes(manifest)
