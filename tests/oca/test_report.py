@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oca.errors import MessageError
+from oca.report import FORMAT, Report, decode_report, held_version
+
+GOOD: dict[str, Any] = {
+    "format": FORMAT, "name": "oca-1", "instance": "i", "sequence": 1, "site": "north", "url": "http://127.0.1.1:80",
+    "state": "serving", "problems": [], "capacity_bps": 10, "serving_bps": 1, "connections": 0, "disk_bytes": 5,
+    "disk_used_bytes": 4, "held_version": "v", "held": {"title/package": ["*"]},
+}  # fmt: skip
+
+
+def test_a_report_survives_the_wire() -> None:
+    report = decode_report(msgspec.json.encode(GOOD))
+    assert decode_report(msgspec.json.encode(report)) == report
+    assert report.held == {"title/package": ("*",)}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"format": 2}, "format 2, expected 1"),
+        ({"name": "../etc"}, "name '../etc', expected letters"),
+        ({"site": ""}, "site '', expected"),
+        ({"url": "ftp://a"}, "url 'ftp://a', expected http"),
+        ({"url": "http://a/"}, "url 'http://a/'"),
+        ({"state": "happy"}, r"state"),
+        ({"capacity_bps": -1}, "a negative amount"),
+        ({"connections": "many"}, "connections"),
+        ({"held": {"title/package": "all"}}, "held"),
+    ],
+)
+def test_nonsense_is_refused_with_what_is_wrong(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(MessageError, match=complaint) as caught:
+        decode_report(msgspec.json.encode({**GOOD, **change}))
+    assert caught.value.status == 400
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_decoder(data: bytes) -> None:
+    with pytest.raises(MessageError):
+        decode_report(data)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(MessageError, match="instance"):
+        decode_report(msgspec.json.encode({key: value for key, value in GOOD.items() if key != "instance"}))
+
+
+@given(st.dictionaries(st.text(max_size=5), st.lists(st.text(max_size=5), max_size=3).map(tuple), max_size=4))
+def test_the_version_of_what_is_held_does_not_depend_on_order(held: dict[str, tuple[str, ...]]) -> None:
+    shuffled = dict(reversed(held.items()))
+    assert held_version(held) == held_version(shuffled)
+    assert held_version(held) != held_version({**held, "another/package": ("*",)})
+
+
+def test_a_report_type_has_no_defaults_but_held() -> None:
+    assert [field.name for field in msgspec.structs.fields(Report) if not field.required] == ["held"]
