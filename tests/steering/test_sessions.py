@@ -1,0 +1,85 @@
+"""The session in a URI: whole, forged, foreign, nonsense."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steering.sessions import Session, seal, unseal
+
+KEY = b"k" * 32
+SESSION = Session("s-1", "big-buck-bunny", "0123456789abcdef" * 2, "north", ("oslo-1", "oslo-2"), 1_800_000_000)
+
+words = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+sessions = st.builds(
+    Session,
+    st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
+    st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True),
+    st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
+    st.one_of(st.just(""), words),
+    st.lists(words, unique=True, max_size=8).map(tuple),
+    st.integers(0, 2**40),
+)
+
+
+@given(sessions)
+def test_a_session_comes_back_as_it_went(session: Session) -> None:
+    opened = unseal(seal(session, KEY), KEY)
+    assert opened is not None
+    assert opened.session == session
+    assert opened.is_ours
+
+
+def test_a_token_needs_no_escaping_in_a_query() -> None:
+    assert set(seal(SESSION, KEY)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_a_token_of_another_key_is_read_and_marked() -> None:
+    opened = unseal(seal(SESSION, b"other"), KEY)
+    assert opened is not None
+    assert opened.session == SESSION
+    assert not opened.is_ours
+
+
+@given(st.text(max_size=200))
+def test_nonsense_is_no_session(token: str) -> None:
+    assert unseal(token, KEY) is None
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_no_session_of_ours(data: bytes) -> None:
+    opened = unseal(base64.urlsafe_b64encode(data).decode(), KEY)
+    assert opened is None or not opened.is_ours
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_changed_bit_is_noticed(position: int, change: int) -> None:
+    sealed = bytearray(base64.urlsafe_b64decode(seal(SESSION, KEY) + "=="))
+    sealed[position % len(sealed)] ^= change
+    opened = unseal(base64.urlsafe_b64encode(sealed).decode(), KEY)
+    assert opened is None or not opened.is_ours
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": ""},
+        {"id": "a b"},
+        {"title": "../etc"},
+        {"package": "0"},
+        {"site": "no/where"},
+        {"pathways": ("a", "a")},
+        {"pathways": ('a",b',)},
+        {"pathways": tuple(f"p{number}" for number in range(33))},
+    ],
+)
+def test_a_session_of_things_that_cannot_be_is_none(change: dict[str, object]) -> None:
+    assert unseal(seal(msgspec.structs.replace(SESSION, **change), KEY), KEY) is None
+
+
+def test_an_endless_token_is_none() -> None:
+    assert unseal("A" * 100_000, KEY) is None

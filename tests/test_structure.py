@@ -1,0 +1,158 @@
+"""The project's shape: who imports whom, which modules are pure, how modules are named, what is pinned."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# Each imports only from its left.
+ORDER = ("config", "encoder", "oca", "origin", "steering", "fill", "bench")
+# What the packages between encoder and bench may know of it: what a package is, not how it is made.
+OF_ENCODER = ("encoder.package", "encoder.manifests", "encoder.errors")
+# Modules that decide and never do; "Pure" in a docstring is a claim that is checked here.
+PURE = (
+    "bench.playback",
+    "bench.presentation",
+    "bench.result",
+    "encoder.boxes",
+    "encoder.chunks",
+    "encoder.commands",
+    "encoder.ladder",
+    "encoder.manifests",
+    "encoder.package",
+    "encoder.poster",
+    "encoder.source",
+    "encoder.subtitles",
+    "fill.demand",
+    "fill.placement",
+    "fill.plan",
+    "fill.popularity",
+    "fill.sources",
+    "fill.window",
+    "oca.http.answer",
+    "oca.http.conditions",
+    "oca.http.ranges",
+    "steering.clients",
+    "steering.fleet",
+    "steering.pathways",
+    "steering.prefixes",
+    "steering.ranking",
+    "steering.sessions",
+    "steering.sites",
+)
+# Files, sockets, processes, clocks and event loops.
+IMPURE = {
+    "aiofiles", "aiohttp", "asyncio", "http.client", "http.server", "io", "mmap", "os", "pathlib", "random", "secrets",
+    "select", "shutil", "signal", "socket", "sqlite3", "sqlalchemy", "subprocess", "tempfile", "threading", "time",
+    "urllib.request", "uvloop",
+}  # fmt: skip
+# Names that say nothing of what is inside.
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ORDER:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "node_modules" not in path.parts:
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                yield name.removesuffix(".__init__"), path
+
+
+MODULES = dict(modules())
+
+
+def docstring(name: str) -> str:
+    return ast.get_docstring(ast.parse(MODULES[name].read_text())) or ""
+
+
+def imports(path: Path, *, for_types: bool = True) -> set[str]:
+    """Every module that is imported, also inside functions; without `for_types` not those under TYPE_CHECKING."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and not for_types and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name for name in names if name in MODULES} or {node.module}
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def test_modules_import_only_from_their_left() -> None:
+    def is_wrong(name: str, found: str) -> bool:
+        own, other = name.partition(".")[0], found.partition(".")[0]
+        return other in ORDER and ORDER.index(other) > ORDER.index(own)
+
+    assert not _imports_where(is_wrong, MODULES)
+
+
+def test_only_encoder_and_bench_know_more_of_the_encoder_than_the_package_format() -> None:
+    others = [name for name in MODULES if name.partition(".")[0] not in ("encoder", "bench")]
+    assert not _imports_where(lambda _, found: found.startswith("encoder.") and found not in OF_ENCODER, others)
+
+
+def test_pure_modules_import_nothing_that_does() -> None:
+    assert not _imports_where(lambda _, found: found in IMPURE, PURE, for_types=False)
+
+
+def test_modules_that_call_themselves_pure_are_held_to_it() -> None:
+    claims = {name for name in MODULES if re.search(r"^Pure\b", docstring(name), re.MULTILINE)}
+    assert not claims - set(PURE), "add them to PURE"
+
+
+def test_modules_open_with_a_sentence_on_what_they_own() -> None:
+    assert not [name for name in MODULES if not name.endswith("__main__") and not docstring(name)]
+
+
+def test_modules_are_named_after_what_is_in_them() -> None:
+    files = {name: name.rpartition(".")[2] for name, path in MODULES.items() if not path.name.startswith("__")}
+    assert not [name for name, last in files.items() if last in VAGUE], "these names say nothing of what is inside"
+    # oca/http is a folder: it is only ever imported by its whole name, and its files are not in anybody's way.
+    assert not [name for name, last in files.items() if last in sys.stdlib_module_names], "the standard library's names"
+
+
+def _imports_where(
+    is_wrong: Callable[[str, str], bool], names: Iterable[str], *, for_types: bool = True
+) -> dict[str, list[str]]:
+    found = {
+        name: [one for one in sorted(imports(MODULES[name], for_types=for_types)) if is_wrong(name, one)]
+        for name in names
+    }
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
+def test_everything_that_setup_cfg_asks_for_is_pinned() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    run = _required(setup["options"]["install_requires"])
+    run |= _required(setup["options.extras_require"]["s3"]) | _required(setup["options.extras_require"]["demo"])
+    tests = _required(setup["options.extras_require"]["test"])
+    pinned = _pinned("requirements.txt")
+    assert not run - pinned, f"requirements.txt does not pin {sorted(run - pinned)}"
+    missing = tests - pinned - _pinned("requirements-test.txt")
+    assert not missing, f"requirements-test.txt does not pin {sorted(missing)}"
+
+
+def _required(text: str) -> set[str]:
+    return {_plain(re.split(r"[\[<>=!~; ]", line.strip())[0]) for line in text.strip().splitlines()}
+
+
+def _pinned(file: str) -> set[str]:
+    lines = (ROOT / file).read_text().splitlines()
+    return {_plain(line.partition("==")[0]) for line in lines if "==" in line}
+
+
+def _plain(name: str) -> str:
+    """The name as the index compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
