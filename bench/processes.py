@@ -24,6 +24,8 @@ from bench.errors import ProcessFailed
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 6.0
 _LOOK_EVERY_S = 0.02
+# A worker dies within milliseconds of its SIGKILL.
+_DEATH_LIMIT_S, _DEATH_LOOK_EVERY_S = 1.0, 0.002
 _LAST_LINES = 8
 
 
@@ -84,10 +86,14 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to it and to everything that it started."""
-        if self._process is not None:
-            self.signal(signal.SIGKILL)
-            self._process.wait()
+        """SIGKILL to it and to everything that it started; returns when all of them are gone, and their ports free."""
+        if self._process is None:
+            return
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        until = time.monotonic() + _DEATH_LIMIT_S
+        while _lives(self._process.pid) and time.monotonic() < until:  # its children are not ours to wait for
+            time.sleep(_DEATH_LOOK_EVERY_S)
 
     def signal(self, number: signal.Signals) -> None:
         """A signal to it and to everything that it started."""
@@ -107,6 +113,16 @@ class Process:
         with suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(self._process.wait, limit_s)
         return self._process.returncode
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of this group lives (Linux). Unlike for killpg, the dead that nobody buried do not count."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            state, _parent, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False
 
 
 def _dying_with_us() -> list[str]:

@@ -125,7 +125,9 @@ def _media(type_: str, rendition: Rendition, label: str) -> str:
         "AUTOSELECT=YES",
         *(["FORCED=YES"] if rendition.forced else []),
         *([f'CHANNELS="{rendition.channels}"'] if rendition.channels else []),
-        f"STABLE-RENDITION-ID={_quoted(rendition.name)}",
+        # The standard has no PATHWAY-ID here, and clients ignore what they do not know; Shaka 5.2 reads it, and without
+        # it finds the captions of no pathway: it asks for the multivariant playlist in their place and fails.
+        f"STABLE-RENDITION-ID={_quoted(rendition.name)}{_PATHWAY if rendition.kind == 'text' else ''}",
         f'URI="{_BASE}{rendition.playlist}"',
     ]
     return f"#EXT-X-MEDIA:{','.join(attributes)}\n"

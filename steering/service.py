@@ -48,7 +48,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SECURITY = {
     # The page loads nothing but itself; media and steering come from hosts that only the manifest names.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' http: https: data:; connect-src *; "
-    "media-src * blob: data:; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; base-uri 'none'",
+    "media-src * blob: data:; worker-src 'self' blob:; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }

@@ -162,6 +162,12 @@ def test_forced_captions_say_so() -> None:
     assert 'value="forced-subtitle"' in mpd(package_of(video(360), text(1, forced=True)))
 
 
+def test_captions_name_their_pathway_for_shaka() -> None:
+    playlist = multivariant(package_of(video(360), text(1)), (Pathway("a", "http://a/"), Pathway("b", "http://b/")))
+    lines = lines_of(playlist, "#EXT-X-MEDIA:TYPE=SUBTITLES")
+    assert [named[1] for line in lines if (named := re.search(r'PATHWAY-ID="(\w+)"', line))] == ["a", "b"]
+
+
 def test_mpd_shares_one_timeline_between_rungs() -> None:
     root = etree.fromstring(mpd(FILM).encode())
     video_set = root.find(f".//{MPD}AdaptationSet[@contentType='video']")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from bench.control import Control
 from bench.demo import CLIP, cache_folder, encode_films
 from bench.fleet import STEERING_TTL_S, Fleet
 from config.progress import Reporter
@@ -43,6 +45,13 @@ _CHROMIUM_OPTIONS = [
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
     "--disable-backgrounding-occluded-windows",
 ]  # fmt: skip
+
+# What the page knows of itself, and the ranges of the film that were shown: a player that skips has more than one.
+_STATS = """() => {
+    const played = document.querySelector("video")?.played ?? { length: 0 };
+    const ranges = Array.from(played, (_, n) => [played.start(n), played.end(n)]);
+    return { ...globalThis.nearcast, ranges };
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +101,7 @@ class Screen:
         self.player, self.page = player, page
 
     async def stats(self) -> dict[str, Any]:
-        told: dict[str, Any] = await self.page.evaluate("() => ({...globalThis.nearcast})")
+        told: dict[str, Any] = await self.page.evaluate(_STATS)
         return told
 
     async def until(self, condition: str, limit_s: float) -> dict[str, Any]:
@@ -142,6 +151,8 @@ def faults(told: dict[str, Any], *, moved: bool) -> list[str]:
             found.append(f"{player} stalled {stats['stalls']} times, {stats['stallSeconds']:.1f} s: {stats}")
         if abs(stats["duration"] - FILM_S) > 0.1 or stats["time"] < stats["duration"] - 0.1:
             found.append(f"{player} ended at {stats['time']} of {stats['duration']}")
+        if len(stats["ranges"]) != 1:
+            found.append(f"{player} left out a part of the film, it showed {stats['ranges']}: {stats}")
         if moved and stats["appliance"] == "north-1":
             found.append(f"{player} never left north-1: {stats}")
         if not moved and set(stats["requests"]) != {"north-1"}:
@@ -175,3 +186,46 @@ async def test_every_player_moves_within_a_ttl_and_a_segment_when_steering_says_
     moved = "stats.appliance !== 'north-1'"
     await on_each(playing, lambda screen: screen.until(moved, MOVE_LIMIT_S))
     assert not faults(await play_to_the_end(playing), moved=True)
+
+
+async def test_the_viewer_sees_who_serves_and_stops_it(browser: Browser, package: Path, tmp_path: Path) -> None:
+    """The demo as a newcomer has it. What they see is kept in .cache/screenshots: the README's picture is from there."""
+    pictures = cache_folder() / "screenshots"
+    pictures.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(tmp_path, appliances=3)
+        control = Control(fleet)
+        fleet.control_url = await control.start()
+        stack.push_async_callback(control.close)
+        await stack.enter_async_context(fleet)
+        await fleet.publish(package)
+        await fleet.fill()
+        context = await browser.new_context(viewport={"width": 1280, "height": 900})
+        stack.push_async_callback(context.close)
+        page = await context.new_page()
+        outside: list[str] = []
+        page.on("request", lambda request: outside.append(request.url) if "//127." not in request.url else None)
+
+        await page.goto(fleet.steering_url)
+        await page.get_by_role("img").first.wait_for()
+        await page.screenshot(path=pictures / "catalog.png")
+        await page.get_by_role("link", name="Big Buck Bunny").first.click()
+        await page.wait_for_url("**/watch/*")
+        await page.goto(page.url + "?autoplay=1")
+        screen = Screen("hls", page)
+        serving = (await screen.until("stats.time > 4 && stats.appliance", START_LIMIT_S))["appliance"]
+        assert await page.locator(".server").inner_text() == serving
+        await page.screenshot(path=pictures / "playing.png")
+
+        await page.get_by_role("button", name=f"Stop {serving}").click()
+        stats = await screen.until(f"stats.appliance !== '{serving}' && stats.switches.length === 1", START_LIMIT_S)
+        assert fleet.sites[stats["appliance"]] == "north"
+        await page.get_by_role(
+            "button", name=f"Start {serving}"
+        ).wait_for()  # steering has noticed, and so has the page
+        await page.screenshot(path=pictures / "player.png", full_page=True)
+        await page.get_by_role("button", name=f"Start {serving}").click()
+        await page.get_by_role("button", name=f"Stop {serving}").wait_for()
+        ended = await screen.until("stats.ended", PLAY_LIMIT_S)
+        assert (ended["stalls"], len(ended["ranges"])) == (0, 1)
+        assert [url for url in outside if not url.startswith(("blob:", "data:"))] == []

@@ -33,6 +33,10 @@ export async function create(video, url, events, { bufferGoal }) {
       // Default off. A transfer that stops half-way is given up after this, however long a slow one may take.
       fragmentRequestProgressTimeout: 2500,
       manifestRequestTimeout: 8000,
+      // Default 1.5 s: so near the end dash.js takes the wait for `ended` for a gap and seeks, which moves the film, ended
+      // and paused by then, back by half a second, where it stands for ever (seen in one of ten plays). Gaps before the
+      // end are jumped all the same (jumpLargeGaps).
+      gaps: { smallGapLimit: 0 },
     },
   });
 
