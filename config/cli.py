@@ -89,7 +89,9 @@ def show_settings(file: Path | None, effective: bool, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=2))
         return
     for section, values in shown.items():
-        click.echo("\n".join([f"[{section}]", *(f'{key} = "{value}"' for key, value in values.items())]) + "\n")
+        click.echo(
+            "\n".join([f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n"
+        )
 
 
 def _load_all(file: Path | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,13 +32,19 @@ def _text(value: Any) -> str:
 def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError("not a whole number")
-    return int(value)
+    number = int(value)
+    if number < 0:
+        raise ValueError("negative")
+    return number
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("not a number")
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
 
 
 def _flag(value: Any) -> bool:
@@ -70,8 +77,9 @@ def show_address(address: tuple[str, int]) -> str:
 
 
 TEXT = Kind("text", _text)
-INTEGER = Kind("a whole number", _integer)
+INTEGER = Kind("a whole number, not negative", _integer)
 NUMBER = Kind("a number", _number)
+SECRET = Kind("a secret text", _text, lambda value: "(hidden)" if value else "")
 FLAG = Kind("true or false", _flag, lambda value: "true" if value else "false")
 PATH = Kind("a path", lambda value: Path(_text(value)).expanduser())
 OPTIONAL_PATH = Kind("a path", lambda value: PATH.parse(value) if value else None, lambda path: str(path or ""))

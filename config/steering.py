@@ -13,6 +13,7 @@ from config.field import (
     NAME,
     NUMBER,
     OPTIONAL_PATH,
+    SECRET,
     TEXT,
     listing,
     setting,
@@ -51,6 +52,8 @@ class SteeringSettings:
     trusted_proxies: tuple[str, ...] = setting(
         "", kind=listing(TEXT), help="Prefixes of proxies whose X-Forwarded-For is believed."
     )
-    session_key: str = setting("", kind=TEXT, help="Secret that signs sessions, the same on all replicas; else random.")
+    session_key: str = setting(
+        "", kind=SECRET, help="Secret that signs sessions, the same on all replicas; else random."
+    )
     control: str = setting("", kind=HTTP_URL, help="Demo control that the page's stop buttons ask.")
     sites: tuple[SiteSettings, ...] = setting((), kind=tables(SiteSettings), help="The sites.", of=SiteSettings)

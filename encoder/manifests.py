@@ -11,6 +11,7 @@ many keeps a `Manifests` for each package: it has done all the work that does no
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -256,7 +257,11 @@ def _mpd_start(package: Package) -> str:
 
 
 def _iso_duration(seconds: float) -> str:
-    return f"PT{seconds:.6f}".rstrip("0").rstrip(".") + "S"
+    """Rounded up to milliseconds, never down: dash.js rounds further, and where its end of the film lies before the
+    last sample, it takes the film's last moment for one beyond the end.
+    """
+    # The packager's own durations are exact to a microsecond; less than that is the float's.
+    return f"PT{math.ceil(round(seconds * 1e6) / 1e3) / 1e3:.3f}".rstrip("0").rstrip(".") + "S"
 
 
 def _period(package: Package) -> str:

@@ -37,7 +37,7 @@ from oca.miss.fetcher import Fetcher, sources_of
 from oca.miss.upstream import Source, Upstreams
 from oca.report import Answer, Report
 from oca.store.scrub import scrub
-from oca.store.volume import FileKey, Volume
+from oca.store.volume import FileKey, Volume, lock
 from oca.worker import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ _LONGEST_SOCKET_PATH = 107
 # A worker that dies is started again at once, but not more often than this: something is wrong with all of them then.
 _RESTART_AFTER_S = 0.5
 _BACKLOG = 1024
+_WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 
 
 class Appliance:
@@ -68,6 +69,7 @@ class Appliance:
         self._listeners: list[socket.socket] = []
         self._sequence = 0
         self._known_held = ""
+        self._lock = -1
         self._report_now = asyncio.Event()
         self.load = Workload()
         self.listening = settings.listen
@@ -77,9 +79,13 @@ class Appliance:
     async def start(self) -> None:
         """Raises OcaError where volume, address or local socket are not to be had."""
         settings = self.settings
+        if settings.steering and not settings.url and settings.listen[0] in _WILDCARDS:
+            raise OcaError(f"url: found nothing, expected how players reach {show_address(settings.listen)}")
         settings.state.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(settings.state)
         self.volume.start()
-        self._session = aiohttp.ClientSession(auto_decompress=False)
+        # No limit of connections: a bounded pool would make one silent upstream hold up all the others.
+        self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
         # Half the limit: one upstream may fail and another answer before a player's answer has to be cut.
         self.upstreams = Upstreams(self._session, settings.stall_limit / 2)
         self.fetcher = Fetcher(self.volume, self.upstreams, sources_of(settings.peers, settings.origin))
@@ -97,11 +103,13 @@ class Appliance:
         logger.info("serving", extra={"appliance": settings.name, "url": self.url})
 
     async def drain(self) -> None:
-        """Tells steering, lets downloads under way finish within the limit, and ends."""
+        """Tells steering, closes the port, lets downloads under way finish within the limit, and ends."""
         self.state = "draining"
-        await self._report_once()
-        await asyncio.gather(*(worker.drain(self.settings.drain_limit) for worker in self.workers))
-        self.ended.set()
+        try:
+            await self._report_once()
+            await asyncio.gather(*(worker.drain(self.settings.drain_limit) for worker in self.workers))
+        finally:
+            self.ended.set()
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -119,12 +127,18 @@ class Appliance:
             await self.fetcher.close()
             await self._session.close()
         self.volume.close()
+        if self._lock >= 0:
+            os.close(self._lock)
         logger.info("ended", extra={"appliance": self.settings.name})
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        _log_failure(task)
 
     @property
     def url(self) -> str:
@@ -136,9 +150,12 @@ class Appliance:
         path = self.settings.state / SOCKET_NAME
         if len(str(path).encode()) > _LONGEST_SOCKET_PATH:
             raise OcaError(f"{path} is too long for a local socket, expected at most {_LONGEST_SOCKET_PATH} bytes")
-        path.unlink(missing_ok=True)  # ours: the volume's lock says that no other appliance is alive
-        self._server = await asyncio.start_unix_server(self._serve_link, str(path))
-        path.chmod(0o600)
+        path.unlink(missing_ok=True)  # ours: the lock of the state directory says that no other appliance is alive
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve_link, str(path))
+        finally:
+            os.umask(before)
 
     async def _serve_link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One worker, agent or operator. What it asked for ends when it goes."""
@@ -182,7 +199,8 @@ class Appliance:
                 await self._need(message, say)
             elif isinstance(message, messages.Fill):
                 key = FileKey(message.title, message.package, message.file)
-                sources = [Source(url.rstrip("/"), url.rstrip("/") != self.settings.origin) for url in message.sources]
+                origin = self.settings.origin.rstrip("/")
+                sources = [Source(url.rstrip("/"), cached_only=url.rstrip("/") != origin) for url in message.sources]
                 await self.fetcher.fill(key, sources, lambda done, size: say(messages.Moved(id, done, size)))
                 self._report_now.set()
                 say(messages.Done(id))
@@ -195,9 +213,16 @@ class Appliance:
         except NearcastError as error:
             say(messages.Failed(id, error.status, str(error)))
         except OSError as error:
-            logger.error("the volume failed", extra={"why": str(error)})
+            if "volume" not in self.problems:
+                logger.error("the volume failed", extra={"why": str(error)})
             self.problems["volume"] = f"the volume failed: {error.strerror}"
             say(messages.Failed(id, 503, "the appliance's volume failed"))
+        except Exception:
+            say(messages.Failed(id, 500, "the appliance failed"))
+            raise
+        else:
+            if isinstance(message, messages.Need | messages.Fill):
+                self.problems.pop("volume", None)
 
     async def _need(self, need: messages.Need, say: Callable[[Message], None]) -> None:
         if need.file == MANIFEST_NAME or need.cached_only:
@@ -212,7 +237,7 @@ class Appliance:
             key,
             need.first,
             need.end,
-            lambda path: say(messages.Located(need.id, str(path))),
+            lambda path, inode: say(messages.Located(need.id, str(path), inode)),
             lambda upto: say(messages.Landed(need.id, upto)),
         )
 
@@ -265,10 +290,10 @@ class Appliance:
         if not self.settings.steering:
             return
         self._sequence += 1
-        body = msgspec.json.encode(self.report(with_held=False))
         url = self.settings.steering.rstrip("/") + "/api/v1/reports"
         timeout = aiohttp.ClientTimeout(total=self.settings.report_every * 2)
         try:
+            body = msgspec.json.encode(self.report(with_held=False))
             async with self._session.post(
                 url, data=body, headers={"Content-Type": "application/json"}, timeout=timeout
             ) as answer:
@@ -326,6 +351,7 @@ class Worker:
             msgspec.json.encode(told).decode(),
             pass_fds=(self._listener.fileno(),),
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then drains them
         )
 
     async def watch(self) -> None:
@@ -337,13 +363,18 @@ class Worker:
             logger.error("a worker ended and is started again", extra={"worker": self._number, "code": code})
             self._appliance.worker_restarts += 1
             await asyncio.sleep(_RESTART_AFTER_S)
-            await self.start()
+            try:
+                await self.start()
+            except OSError as error:  # no memory, no descriptors: the old process object still says "ended"
+                logger.error("a worker cannot be started", extra={"worker": self._number, "why": str(error)})
 
     async def drain(self, limit_s: float) -> None:
         self._ends = True
         if self._process is None or not self.is_running:
             return
         self._process.send_signal(signal.SIGTERM)
+        # Not accepting is not enough: the kernel would go on shaking hands with clients whom nobody will answer.
+        self._listener.shutdown(socket.SHUT_RDWR)
         try:
             await asyncio.wait_for(self._process.wait(), limit_s)
         except TimeoutError:
@@ -392,10 +423,15 @@ class Workload:
 
 
 def _end(under_way: dict[int, asyncio.Task[None]], id: int, task: asyncio.Task[None]) -> None:
-    """An answer is complete. Its own failures are told to the asker; anything else is ours, and must be seen."""
+    """An answer is complete."""
     under_way.pop(id, None)
+    _log_failure(task)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Our own failure must be seen: nobody awaits these tasks."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("an answer failed", exc_info=error)
+        logger.error("the appliance failed at something", exc_info=error)
 
 
 def listen(address: tuple[str, int], count: int) -> list[socket.socket]:

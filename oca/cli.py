@@ -57,6 +57,10 @@ async def _serve(settings: OcaSettings, ready_file: Path | None) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ask_to_end)
+    # The default would end the appliance without a drain, and operators send it to whatever has a configuration.
+    loop.add_signal_handler(
+        signal.SIGHUP, logger.info, "settings are read at start; drain and start again to change them"
+    )
     try:
         await appliance.start()
         runner = web.AppRunner(application(appliance), access_log=None)

@@ -38,10 +38,11 @@ class Need(msgspec.Struct, frozen=True, tag=True):
 
 
 class Located(msgspec.Struct, frozen=True, tag=True):
-    """Where the bytes are, or will be as they land."""
+    """Where the bytes are, or will be as they land; `inode` tells the file from a later one of the same name."""
 
     id: int
     path: str
+    inode: int
 
 
 class Landed(msgspec.Struct, frozen=True, tag=True):

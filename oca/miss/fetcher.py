@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
@@ -29,28 +29,40 @@ from oca.store.volume import FileKey, Partial, Volume
 
 logger = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result")
+
 # Blocks fetched at once for one answer: the next one is on its way while this one is sent.
 _READ_AHEAD = 2
 # Blocks fetched at once for one fill; more would only compete with players for the same link.
 _FILL_AHEAD = 2
+# Longer than any answer may wait for its first byte, so nobody opens a file by its inode later than this.
+_INODE_KEPT_S = 5.0
 _LARGEST_MANIFEST = 64 * 1024 * 1024
 # An unknown package is asked for upstream at most this often: a wrong link in the wild must not become load there.
 _UNKNOWN_FOR_S = 5.0
 
 
 class Watcher:
-    """Wants bytes [first, end) of a file; `tell(upto)` whenever [first, upto) may be sent."""
+    """Wants bytes [first, end) of a file; `tell(upto)` whenever [first, upto) may be sent.
 
-    __slots__ = ("_told", "end", "first", "tell")
+    A spoiled watcher was told of bytes that turned out wrong: its answer must never become whole.
+    """
+
+    __slots__ = ("_told", "end", "first", "is_spoiled", "tell")
 
     def __init__(self, first: int, end: int, tell: Callable[[int], None]) -> None:
         self.first, self.end, self.tell = first, end, tell
+        self.is_spoiled = False
         self._told = first
 
     def notice(self, upto: int) -> None:
-        if upto > self._told:
+        if upto > self._told and not self.is_spoiled:
             self._told = upto
             self.tell(upto)
+
+    def spoil(self, wrong_from: int) -> None:
+        """Bytes from here on were wrong."""
+        self.is_spoiled = self.is_spoiled or self._told > max(wrong_from, self.first)
 
 
 class _Flight:
@@ -114,7 +126,7 @@ class Fetcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._settling, return_exceptions=True)
         for flight in list(self._flights.values()):
-            self._land(flight)
+            self._land(flight)  # not left to those who watched: they may never be scheduled again
 
     # Packages
 
@@ -126,7 +138,7 @@ class Fetcher:
         Raises NotHeld (404: no upstream knows it; 504: it may not be fetched) or UpstreamError.
         """
         name = (title, package)
-        if name not in self._indexes:
+        if name not in self._indexes or not self._volume.holds(FileKey(title, package, MANIFEST_NAME)):
             try:
                 decoded = self._volume.manifest(title, package)
             except NotHeld:
@@ -171,26 +183,30 @@ class Fetcher:
     # Files
 
     async def watch(
-        self, key: FileKey, first: int, end: int, located: Callable[[Path], None], tell: Callable[[int], None]
+        self, key: FileKey, first: int, end: int, located: Callable[[Path, int], None], tell: Callable[[int], None]
     ) -> None:
         """A miss: makes bytes [first, end) of a file sendable, told through `tell` as they land; ends when all are.
 
-        `located` hears once where the bytes are read from. Raises NotHeld, UpstreamError or SpaceError.
+        `located` hears once which file (path, inode) the bytes are read from. Raises NotHeld, UpstreamError or
+        SpaceError.
         """
         index = await self.index(key.title, key.package, None, cached_only=False)
         file = index.file(key.file)
         if self._volume.holds(key):
-            located(self._volume.path(key))
-            tell(end)
-            return
+            with suppress(NotHeld):  # somebody took it off the disk: then it is fetched like any other
+                located(self._volume.path(key), self._volume.inode(key))
+                tell(end)
+                return
         flight = self._board(key, file)
         watcher = Watcher(first, end, tell)
         flight.watchers.add(watcher)
         try:
-            located(flight.partial.path)
+            located(flight.partial.path, flight.partial.inode)
             watcher.notice(flight.sendable(watcher))
             blocks = packages.blocks_of(first, end - first)
             await self._fetch(flight, list(blocks), self._sources, _READ_AHEAD)
+            if watcher.is_spoiled:
+                raise UpstreamError(f"wrong bytes of {key.file} of {key.package_key} had landed", status=502)
             watcher.notice(end)
         finally:
             flight.watchers.discard(watcher)
@@ -204,9 +220,10 @@ class Fetcher:
             return
         file = index.file(key.file)
         if self._volume.holds(key):
-            self._volume.plan(key)
-            moved(file.size, file.size)
-            return
+            with suppress(NotHeld):
+                self._volume.plan(key)
+                moved(file.size, file.size)
+                return
         flight = self._board(key, file)
         flight.planned = True
         try:
@@ -223,6 +240,9 @@ class Fetcher:
             tell(0)
             await self._fetch(flight, missing, sources, _FILL_AHEAD, tell)
             await asyncio.shield(self._name(flight))  # a fill is done when the file is held, not before
+            if not self._volume.holds(key):
+                raise _dropped(key)
+            self._volume.plan(key)  # a miss may have given it its name first
         finally:
             self._leave(flight)
 
@@ -232,8 +252,10 @@ class Fetcher:
         if flight is None:
             return self._volume.drop(key)
         async with flight.naming:
+            if self._flights.get(key) is not flight:
+                return await self.drop(key)  # it landed, or another drop was first
             flight.is_dropped = True
-            self._flights.pop(key, None)
+            del self._flights[key]
             for task in flight.tasks.values():
                 task.cancel()
             return self._volume.drop(key)
@@ -256,7 +278,7 @@ class Fetcher:
     async def _settle(self, flight: _Flight) -> None:
         """Gives a whole file its name, and closes the flight unless somebody boarded meanwhile."""
         await self._name(flight)
-        if not flight.users and self._flights.get(flight.key, flight) is flight:
+        if not flight.users and (flight.is_dropped or self._flights.get(flight.key) is flight):
             self._land(flight)
 
     async def _name(self, flight: _Flight) -> None:
@@ -268,7 +290,8 @@ class Fetcher:
 
     def _land(self, flight: _Flight) -> None:
         if flight.is_dropped:
-            flight.partial.close()
+            # Its inode stays taken for a while: a worker that opens the path late must not find another file by it.
+            asyncio.get_running_loop().call_later(_INODE_KEPT_S, flight.partial.close)
         else:
             self._flights.pop(flight.key, None)
             self._volume.close_partial(flight.key, flight.partial)
@@ -292,7 +315,7 @@ class Fetcher:
                 fetched, task = under_way.pop(0)
                 await asyncio.wait([task])  # not the task itself: its being dropped must not look like our own end
                 if task.cancelled():
-                    raise NotHeld(f"{flight.key.file} of {flight.key.package_key} was dropped", status=404)
+                    raise _dropped(flight.key)
                 task.result()
                 done(fetched)
 
@@ -325,16 +348,17 @@ class Fetcher:
                 except UpstreamError as error:
                     failure = error
                     continue
-                if await asyncio.to_thread(flight.partial.verify, block):
+                if await _in_thread(flight.partial.verify, block):
                     flight.notice()
                     return
                 failure = UpstreamError(f"{path}: block {block} has another digest than the package says", status=502)
                 for giver in givers:
                     self._upstreams.rest(giver, f"wrong bytes in block {block} of {path}")
-                if flight.watchers:
-                    raise failure  # some of these bytes may have been sent already: those answers must be cut
+                for watcher in flight.watchers:
+                    watcher.spoil(first)
                 position = first
                 givers = []
+                flight.landed.pop(block, None)  # nobody may be told of those bytes
             raise failure
         finally:
             flight.landed.pop(block, None)
@@ -344,11 +368,25 @@ class Fetcher:
     async def _write(self, flight: _Flight, piece: bytes, position: int) -> None:
         """Writes what has landed; where the disk is full after all, once more when something was shed."""
         try:
-            await asyncio.to_thread(flight.partial.write, piece, position)
+            await _in_thread(flight.partial.write, piece, position)
         except SpaceError:
             if not self._volume.shed(packages.BLOCK_SIZE):
                 raise
-            await asyncio.to_thread(flight.partial.write, piece, position)
+            await _in_thread(flight.partial.write, piece, position)
+
+
+def _dropped(key: FileKey) -> NotHeld:
+    return NotHeld(f"{key.file} of {key.package_key} was dropped", status=404)
+
+
+async def _in_thread(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """asyncio.to_thread, but its cancellation waits for the thread, whose descriptors must not be closed before."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def sources_of(peers: Sequence[str], origin: str) -> tuple[Source, ...]:

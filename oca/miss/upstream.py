@@ -38,7 +38,7 @@ class Upstreams:
         self, session: aiohttp.ClientSession, stall_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall_s, sock_read=stall_s)
+        self._timeout = aiohttp.ClientTimeout(connect=stall_s, sock_connect=stall_s, sock_read=stall_s)
         self._clock = clock
         self._resting: dict[str, float] = {}
         self.fetched_bytes: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -30,43 +31,38 @@ class Scrubbed:
     rotten: tuple[str, ...]
 
 
-def first_rotten_block(path: Path, file: StoredFile) -> int | None:
-    """The first block whose digest is wrong, the number of blocks if the file is too long, None if all is right."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for block, digest in enumerate(file.blocks):
-            first, end = packages.block_range(block, file.size)
-            data = os.pread(fd, end - first, first)
-            # A scrub reads everything once: leave the page cache to what players ask for.
-            os.posix_fadvise(fd, first, end - first, os.POSIX_FADV_DONTNEED)
-            if hashlib.sha256(data).hexdigest() != digest:
-                return block
-        return len(file.blocks) if os.fstat(fd).st_size != file.size else None
-    finally:
-        os.close(fd)
+def rotten_block(path: Path, file: StoredFile, block: int) -> bool:
+    """True if the block's digest is wrong. Raises OSError where the disk does not give it."""
+    first, end = packages.block_range(block, file.size)
+    with path.open("rb", buffering=0) as stored:
+        data = os.pread(stored.fileno(), end - first, first)
+    return hashlib.sha256(data).hexdigest() != file.blocks[block]
 
 
 async def scrub(volume: Volume, drop: Callable[[FileKey], Awaitable[bool]]) -> Scrubbed:
-    """One pass at a bounded rate. A file that cannot be read counts as rotten."""
+    """One pass, block by block at a bounded rate. A block that the disk cannot give (EIO) counts as rotten."""
     count = size = 0
     rotten = []
     for key in volume.files():
         try:
-            names = {file.name: file for file in volume.manifest(key.title, key.package).files}
-        except NotHeld:
+            file = next(file for file in volume.manifest(key.title, key.package).files if file.name == key.file)
+        except (NotHeld, StopIteration):
             continue
-        file = names.get(key.file)
-        if file is None or not volume.holds(key):
-            continue
-        try:
-            block = await asyncio.to_thread(first_rotten_block, volume.path(key), file)
-        except OSError as error:
-            logger.error("a file cannot be read", extra={"file": str(key), "why": str(error)})
-            block = 0
-        count, size = count + 1, size + file.size
-        if block is not None:
-            logger.error("a file has rotted and was dropped", extra={"file": str(key), "block": block})
-            rotten.append(f"{key.package_key}/{key.file}")
-            await drop(key)
-        await asyncio.sleep(file.size / _BYTES_PER_SECOND)
+        for block in range(len(file.blocks)):
+            if not volume.holds(key):
+                break  # dropped meanwhile
+            try:
+                is_rotten = await asyncio.to_thread(rotten_block, volume.path(key), file, block)
+            except OSError as error:
+                is_rotten = error.errno in (errno.EIO, errno.ENOENT)
+                logger.error("a block cannot be read", extra={"file": str(key), "block": block, "why": str(error)})
+            if is_rotten:
+                logger.error("a file has rotted and was dropped", extra={"file": str(key), "block": block})
+                rotten.append(f"{key.package_key}/{key.file}")
+                await drop(key)
+                break
+            first, end = packages.block_range(block, file.size)
+            size += end - first
+            await asyncio.sleep((end - first) / _BYTES_PER_SECOND)
+        count += 1
     return Scrubbed(count, size, tuple(rotten))

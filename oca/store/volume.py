@@ -66,11 +66,20 @@ class Partial:
         self.is_committed = False
         self._final = path
         self._blocks_path = path.with_name(path.name + _BLOCKS)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
-        self._blocks_fd = os.open(self._blocks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
-        os.ftruncate(self._fd, file.size)
-        os.ftruncate(self._blocks_fd, len(file.blocks))
-        self.have = bytearray(os.pread(self._blocks_fd, len(file.blocks), 0))
+        if not self.path.exists():
+            # Marks without the bytes they vouch for: a crash came between the tidying of the two.
+            self._blocks_path.unlink(missing_ok=True)
+        self._fd = self._blocks_fd = -1
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
+            self._blocks_fd = os.open(self._blocks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
+            os.ftruncate(self._fd, file.size)
+            os.ftruncate(self._blocks_fd, len(file.blocks))
+            self.have = bytearray(os.pread(self._blocks_fd, len(file.blocks), 0))
+        except OSError:
+            self.close()
+            raise
+        self.inode = os.fstat(self._fd).st_ino
 
     def write(self, data: bytes, offset: int) -> None:
         """Bytes that have landed but are not verified yet. Raises SpaceError."""
@@ -110,10 +119,10 @@ class Partial:
         self.is_committed = True
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            os.close(self._blocks_fd)
-            self._fd = -1
+        for fd in (self._fd, self._blocks_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._blocks_fd = -1
 
 
 class Volume:
@@ -136,15 +145,7 @@ class Volume:
     def start(self) -> None:
         """Takes the lock and reads the inventory. Raises VolumeInUse."""
         self.root.mkdir(parents=True, exist_ok=True)
-        self._lock_fd = os.open(self.root / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(self._lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._lock_fd)
-            raise VolumeInUse(f"{self.root} belongs to another appliance that is running (process {owner})") from error
-        os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
+        self._lock_fd = lock(self.root)
         for key, size in self._scan():
             if key.file.endswith(_PARTIAL):
                 self._take_room(FileKey(key.title, key.package, key.file.removesuffix(_PARTIAL)), size)
@@ -186,6 +187,14 @@ class Volume:
 
     def holds(self, key: FileKey) -> bool:
         return key.file in self._held.get(key.package_key, ())
+
+    def inode(self, key: FileKey) -> int:
+        """Of a file that should be held. Raises NotHeld if somebody took it away; it is forgotten then."""
+        status = _stat(self.path(key))
+        if status is None:
+            self.drop(key)
+            raise NotHeld(f"{key.file} of {key.package_key} is gone from the disk", status=404)
+        return status.st_ino
 
     # Packages
 
@@ -232,10 +241,11 @@ class Volume:
         Sheds pull-through content where there is no room. Raises SpaceError.
         """
         self.make_room(file.size - self._room.get(key, 0))
+        self.path(key).parent.mkdir(parents=True, exist_ok=True)
+        partial = Partial(self.path(key), file)
         self._take_room(key, file.size)
         self._open.add(key)
-        self.path(key).parent.mkdir(parents=True, exist_ok=True)
-        return Partial(self.path(key), file)
+        return partial
 
     def close_partial(self, key: FileKey, partial: Partial) -> None:
         """Nobody writes to it now; the verified blocks of an unfinished file stay for who asks next."""
@@ -247,14 +257,19 @@ class Volume:
         self._note(key, partial.file.size)
 
     def plan(self, key: FileKey) -> None:
-        """Marks a held file as placed by the plan: only a drop removes it."""
-        self.path(key).chmod(_PLANNED_MODE)
+        """Marks a held file as placed by the plan: only a drop removes it. Raises NotHeld if the disk has lost it."""
+        try:
+            self.path(key).chmod(_PLANNED_MODE)
+        except FileNotFoundError as error:
+            self.drop(key)
+            raise NotHeld(f"{key.file} of {key.package_key} is gone from the disk", status=404) from error
 
     def drop(self, key: FileKey) -> bool:
         """Forgets a file and frees its room; False if it was not held. Downloads under way keep their descriptor."""
         path = self.path(key)
         existed = self.holds(key)
-        for victim in (path, path.with_name(path.name + _PARTIAL), path.with_name(path.name + _BLOCKS)):
+        # The marks first: bytes without marks are fetched again, marks without bytes would be believed.
+        for victim in (path.with_name(path.name + _BLOCKS), path.with_name(path.name + _PARTIAL), path):
             victim.unlink(missing_ok=True)
         names = self._held.get(key.package_key)
         if names is not None:
@@ -274,9 +289,13 @@ class Volume:
         return min(self._limit_bytes, whole) if self._limit_bytes else whole
 
     def make_room(self, size: int) -> None:
-        """Sheds pull-through content until `size` bytes fit. Raises SpaceError."""
+        """Sheds pull-through content until `size` bytes fit. Raises SpaceError, and then has shed nothing."""
         missing = size - (self.size_bytes - self.used_bytes)
-        if missing > 0 and self.shed(missing) < missing:
+        if missing <= 0:
+            return
+        if sum(self._room[key] for _, key in self._pulled()) >= missing:
+            self.shed(missing)
+        else:
             raise SpaceError(
                 f"{self.root} has no room for {size} bytes, and nothing pulled through is left to drop", status=507
             )
@@ -323,6 +342,20 @@ class Volume:
             for (title, _, package), names in ((key.partition("/"), names) for key, names in self._held.items())
             for name in sorted(names - {MANIFEST_NAME})
         ]
+
+
+def lock(directory: Path) -> int:
+    """Takes a directory for this process; the lock goes with the descriptor that is returned. Raises VolumeInUse."""
+    fd = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise VolumeInUse(f"{directory} belongs to another appliance that is running (process {owner})") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
 
 
 def decode_manifest(title: str, package: str, data: bytes) -> Package:

@@ -23,6 +23,7 @@ class Upstream:
         self.silent_after = -1  # stop sending after so many bytes, and say nothing
         self.gate: asyncio.Event | None = None  # the second half of each block waits for it
         self.arrived = asyncio.Semaphore(0)  # one for each block asked for
+        self.second_half_only = False  # ... and then all of it does
         self.cached_only: list[bool] = []
 
     def application(self) -> web.Application:
@@ -47,7 +48,7 @@ class Upstream:
             body[len(body) // 2] ^= 1
         answer = web.StreamResponse(status=status, headers={"Content-Length": str(len(body))})
         await answer.prepare(request)
-        half = len(body) // 2
+        half = 0 if self.second_half_only else len(body) // 2
         if self.cut_after:
             await answer.write(bytes(body[: self.cut_after]))
             assert request.transport is not None

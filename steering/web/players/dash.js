@@ -33,10 +33,9 @@ export async function create(video, url, events, { bufferGoal }) {
       // Default off. A transfer that stops half-way is given up after this, however long a slow one may take.
       fragmentRequestProgressTimeout: 2500,
       manifestRequestTimeout: 8000,
-      // Default 1.5 s: so near the end dash.js takes the wait for `ended` for a gap and seeks, which moves the film, ended
-      // and paused by then, back by half a second, where it stands for ever (seen in one of ten plays). Gaps before the
-      // end are jumped all the same (jumpLargeGaps).
-      gaps: { smallGapLimit: 0 },
+      // Default 0.5 s. Where dash.js notices the end of the film before the video element does, it seeks to the end and
+      // pauses; moved back by so much, the film would stand there for ever, neither playing nor ended (1 play in 10).
+      seekDurationBackoff: 0,
     },
   });
 

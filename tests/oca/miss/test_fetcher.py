@@ -42,7 +42,7 @@ class Setting:
     async def watch(self, first: int, end: int) -> list[int]:
         """What a miss of these bytes was told, one position after another."""
         told: list[int] = []
-        await self.fetcher.watch(self.key, first, end, lambda path: None, told.append)
+        await self.fetcher.watch(self.key, first, end, lambda path, inode: None, told.append)
         return told
 
 
@@ -87,7 +87,7 @@ async def test_bytes_flow_before_the_block_is_whole_but_the_last_waits_for_the_d
         told.append(upto)
         first_told.set()
 
-    miss = asyncio.create_task(setting.fetcher.watch(setting.key, 0, 5000, lambda path: None, tell))
+    miss = asyncio.create_task(setting.fetcher.watch(setting.key, 0, 5000, lambda path, inode: None, tell))
     await first_told.wait()  # half of the block has landed, all 5000 bytes among it
     assert told == [4999]
     upstream.gate.set()
@@ -109,7 +109,7 @@ async def test_wrong_bytes_are_never_the_end_of_an_answer(setting: Setting) -> N
     upstream.corrupt = True
     told: list[int] = []
     with pytest.raises(UpstreamError, match="another digest"):
-        await setting.fetcher.watch(setting.key, 0, 5000, lambda path: None, told.append)
+        await setting.fetcher.watch(setting.key, 0, 5000, lambda path, inode: None, told.append)
     assert 5000 not in told
     upstream.corrupt = False
     assert (await setting.watch(0, 5000))[-1] == 5000
@@ -162,7 +162,7 @@ async def test_an_unknown_package_is_asked_for_upstream_once(setting: Setting) -
     key = FileKey("title", "0" * 32, "v360.mp4")
     for _ in range(3):
         with pytest.raises(NotHeld, match="no upstream knows"):
-            await setting.fetcher.watch(key, 0, 1, lambda path: None, lambda upto: None)
+            await setting.fetcher.watch(key, 0, 1, lambda path, inode: None, lambda upto: None)
     assert len(upstream.cached_only) == 1
 
 
@@ -245,3 +245,58 @@ async def test_a_disk_without_room_refuses_and_keeps_what_is_there(setting: Sett
     assert small.holds(poster)
     await fetcher.close()
     small.close()
+
+
+async def test_wrong_bytes_of_one_source_are_never_told_while_the_next_is_asked(setting: Setting) -> None:
+    bad = await setting.upstream()
+    await setting.watch(BLOCK_SIZE, BLOCK_SIZE + 1)  # the manifest is known: only blocks go wrong
+    good = await setting.upstream()
+    bad.corrupt, good.gate, good.second_half_only = True, asyncio.Event(), True
+    fill = asyncio.create_task(setting.fetcher.fill(setting.key, setting.sources, lambda done, size: None))
+    await good.arrived.acquire()  # the first block came wrong from one source; the other one has sent nothing yet
+    told: list[int] = []
+    located = asyncio.Event()
+    miss = asyncio.create_task(
+        setting.fetcher.watch(setting.key, 0, 5000, lambda path, inode: located.set(), told.append)
+    )
+    await located.wait()
+    assert told == []
+    good.gate.set()
+    await asyncio.gather(fill, miss)
+    assert told[-1] == 5000
+
+
+async def test_an_answer_that_was_told_wrong_bytes_never_becomes_whole(setting: Setting) -> None:
+    bad = await setting.upstream()
+    await setting.watch(BLOCK_SIZE, BLOCK_SIZE + 1)
+    await setting.upstream()
+    bad.corrupt = True
+    told: list[int] = []
+    with pytest.raises(UpstreamError, match="wrong bytes"):
+        await setting.fetcher.watch(setting.key, 0, 5000, lambda path, inode: None, told.append)
+    assert 5000 not in told
+    assert (await setting.watch(0, 5000))[-1] == 5000  # the next who asks has the right ones
+
+
+async def test_a_drop_while_a_thread_writes_leaves_other_files_alone(setting: Setting) -> None:
+    await setting.upstream()
+    poster = FileKey("title", setting.folder.name, "poster.jpg")
+    for _ in range(20):
+        fill = asyncio.create_task(setting.fetcher.fill(setting.key, [], lambda done, size: None))
+        await asyncio.sleep(0.005)
+        await setting.fetcher.drop(setting.key)
+        await setting.fetcher.fill(poster, [], lambda done, size: None)
+        await asyncio.gather(fill, return_exceptions=True)
+        assert setting.volume.path(poster).read_bytes() == (setting.folder / "poster.jpg").read_bytes()
+        await setting.fetcher.drop(poster)
+    await setting.fetcher.fill(setting.key, [], lambda done, size: None)
+    assert setting.volume.path(setting.key).read_bytes() == setting.data
+
+
+async def test_a_fill_of_what_a_miss_pulled_makes_it_planned(setting: Setting) -> None:
+    await setting.upstream()
+    await asyncio.gather(
+        setting.watch(0, len(setting.data)),
+        setting.fetcher.fill(setting.key, [], lambda done, size: None),
+    )
+    assert setting.volume.path(setting.key).stat().st_mode & 0o777 == 0o444

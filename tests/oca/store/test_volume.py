@@ -9,7 +9,7 @@ from encoder import package as packages
 from encoder.errors import PackageError
 from encoder.package import BLOCK_SIZE, MANIFEST_NAME, Package
 from oca.errors import NotHeld, SpaceError, VolumeInUse
-from oca.store.scrub import first_rotten_block, scrub
+from oca.store.scrub import rotten_block, scrub
 from oca.store.volume import FileKey, Volume
 from tests.media import make_package
 
@@ -95,6 +95,39 @@ def test_a_crash_between_the_name_and_the_tidying_leaves_a_whole_file(source: So
     assert volume.held()[key.package_key] == ("v360.mp4",)
 
 
+def test_a_crash_in_the_middle_of_a_drop_does_not_make_holes_look_verified(source: Source) -> None:
+    path = source.volume.path(source.key())
+    path.with_name("v360.mp4.blocks").write_bytes(b"\1\1\1\1")  # what a drop, or a commit, had not tidied yet
+    partial = reopened(source.volume).open_partial(source.key(), source.file)
+    assert not any(partial.have)
+    partial.close()
+
+
+def test_a_file_that_vanished_from_the_disk_is_forgotten_when_it_is_missed(source: Source) -> None:
+    key = source.hold("v360.mp4")
+    assert source.volume.inode(key) == source.volume.path(key).stat().st_ino
+    source.volume.path(key).unlink()
+    with pytest.raises(NotHeld, match="gone from the disk"):
+        source.volume.inode(key)
+    assert not source.volume.holds(key) and source.volume.held() == {}
+
+
+def test_what_cannot_fit_at_all_drops_nothing(source: Source) -> None:
+    video = source.hold("v360.mp4")
+    with pytest.raises(SpaceError):
+        source.volume.make_room(10**15)
+    assert source.volume.holds(video)
+
+
+def test_a_partial_that_cannot_be_opened_leaves_no_descriptor_and_takes_no_room(source: Source) -> None:
+    used, descriptors = source.volume.used_bytes, len(list(Path("/proc/self/fd").iterdir()))
+    source.volume.path(source.key()).with_name("v360.mp4.blocks").mkdir()
+    with pytest.raises(OSError):
+        source.volume.open_partial(source.key(), source.file)
+    assert source.volume.used_bytes == used
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
 def test_a_package_held_whole_is_reported_as_such(source: Source) -> None:
     for file in source.package.files:
         source.hold(file.name)
@@ -156,12 +189,12 @@ def test_foreign_files_are_left_alone_and_not_served(source: Source) -> None:
 async def test_a_scrub_drops_what_has_rotted_and_keeps_the_rest(source: Source) -> None:
     video, poster = source.hold("v360.mp4"), source.hold("poster.jpg")
     path = source.volume.path(video)
-    assert first_rotten_block(path, source.file) is None
+    assert not any(rotten_block(path, source.file, block) for block in range(4))
     data = bytearray(source.data)
     data[BLOCK_SIZE + 5] ^= 1
     path.chmod(0o644)
     path.write_bytes(data)
-    assert first_rotten_block(path, source.file) == 1
+    assert [rotten_block(path, source.file, block) for block in range(4)] == [False, True, False, False]
 
     async def drop(key: FileKey) -> bool:
         return source.volume.drop(key)
