@@ -25,6 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from config.errors import NearcastError
 from config.field import show_address
 from config.origin import OriginSettings
+from config.ready import announce
 from encoder.errors import PackageError
 from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, problem
 from oca.http.conditions import not_modified
@@ -301,8 +302,7 @@ async def serve(settings: OriginSettings, ready_file: Path | None = None) -> Non
         try:
             address = await _listen(runner, settings.listen)
             logger.info("listening", extra={"address": show_address(address), "storage": settings.storage})
-            if ready_file is not None:
-                await asyncio.to_thread(_write_ready_file, ready_file, address)
+            announce(ready_file, *address)
             await _stop_signal()
             logger.info("stopping")
         finally:
@@ -318,13 +318,6 @@ async def _listen(runner: web.AppRunner, address: tuple[str, int]) -> tuple[str,
         raise ListenError(f"cannot listen on {show_address(address)}: {reason}") from error
     host, port = runner.addresses[0][:2]
     return host, port
-
-
-def _write_ready_file(path: Path, address: tuple[str, int]) -> None:
-    """In one step: who waits for the file must not read half of it."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(show_address(address) + "\n")
-    unfinished.replace(path)
 
 
 async def _stop_signal() -> None:

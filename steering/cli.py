@@ -20,6 +20,7 @@ from config.field import show_address
 from config.loader import load
 from config.logs import start_logging
 from config.options import settings_options
+from config.ready import announce
 from config.steering import SteeringSettings
 from steering.errors import AskError, GeographyError, ListenError, SitesError
 from steering.explain import as_text
@@ -99,10 +100,9 @@ async def _serve(settings: SteeringSettings, config: Path | None, flags: dict[st
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, _reload, service, config, flags)
-        address = show_address(runner.addresses[0][:2])
-        if ready is not None:
-            _write_ready(ready, address)
-        logger.info("listening", extra={"address": address})
+        address = runner.addresses[0][:2]
+        announce(ready, *address)
+        logger.info("listening", extra={"address": show_address(address)})
         await stopped.wait()
         logger.info("stopping")
     finally:
@@ -119,13 +119,6 @@ def _reload(service: Service, config: Path | None, flags: dict[str, Any]) -> Non
     else:
         service.note_reload(True)
         logger.info("sites, geography and proxies were read again")
-
-
-def _write_ready(path: Path, address: str) -> None:
-    """Whoever waits for the file must never find half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(address + "\n")
-    partial.replace(path)
 
 
 async def _ask(url: str, query: dict[str, str]) -> dict[str, Any]:
