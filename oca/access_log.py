@@ -41,15 +41,22 @@ def truncated(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return ""
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # how a dual-stack listener sees IPv4
     prefix = 24 if parsed.version == 4 else 48
     return str(ipaddress.ip_network((parsed, prefix), strict=False).network_address)
 
 
 class AccessLog:
+    """Never in the way of an answer: lines that cannot be written are counted in `lost` and forgotten."""
+
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._lines: list[bytes] = []
         self._size = 0
+        self._is_torn = False  # the file ends within a line
+        self.lost = 0  # lines, since the start
+        self.trouble = ""  # why the last of them was lost
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, record: Record) -> None:
@@ -60,10 +67,20 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Hands the lines to the kernel; raises OSError, and then keeps nothing: a full disk must not fill memory."""
-        if self._lines:
-            lines, self._lines, self._size = self._lines, [], 0
-            os.write(self._fd, b"\n".join(lines) + b"\n")
+        """Hands the lines to the kernel, and keeps none that it does not take: a full disk must not fill memory."""
+        if not self._lines:
+            return
+        lines, self._lines, self._size = self._lines, [], 0
+        data = b"\n" * self._is_torn + b"\n".join(lines) + b"\n"
+        position = 0
+        try:
+            while position < len(data):  # a disk that fills up takes a part first
+                position += os.write(self._fd, data[position:])
+        except OSError as error:
+            self.lost += min(len(lines), data.count(b"\n", position))
+            self.trouble = os.strerror(error.errno or 0)
+        if position:
+            self._is_torn = data[position - 1 : position] != b"\n"
 
     def close(self) -> None:
         self.flush()

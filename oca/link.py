@@ -86,8 +86,7 @@ class Link:
         try:
             while True:
                 message = await messages.read(reader)
-                answer = self._asked.get(getattr(message, "id", 0), self._hear)
-                answer(message)
+                _tell(self._asked.get(getattr(message, "id", 0), self._hear), message)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except MessageError as error:
@@ -95,4 +94,12 @@ class Link:
         finally:
             self.ended.set()
             for id, answer in list(self._asked.items()):
-                answer(messages.Failed(id, 503, "the appliance went away"))
+                _tell(answer, messages.Failed(id, 503, "the appliance went away"))
+
+
+def _tell(hear: Hear, message: Message) -> None:
+    """One answer that cannot be taken must not cost all the others their link."""
+    try:
+        hear(message)
+    except Exception:
+        logger.exception("an answer on the local socket could not be taken", extra={"answer": type(message).__name__})

@@ -17,6 +17,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import socket
 import struct
 from collections import deque
@@ -30,7 +31,7 @@ from oca.http.answer import head, problem
 logger = logging.getLogger(__name__)
 
 _NOTSENT_LOWAT_BYTES = 128 * 1024
-# One system call moves at most this; a fast client on a fast link must not keep the others waiting.
+# One turn moves at most this; a fast client on a fast link must not keep the others waiting.
 _LARGEST_SEND_BYTES = 2 * 1024 * 1024
 _RECEIVE_BYTES = 64 * 1024
 # RFC 9110 asks for 8000 octets of request line at least; CMCD in headers and long tokens need more.
@@ -41,6 +42,8 @@ _LARGEST_PIPELINE = 32
 # The peer is gone, or the network to it: normal, not an error.
 _VANISHED = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH})
 _RESET = struct.pack("ii", 1, 0)
+_HOST = re.compile(r"[^\s/,]*\s*")
+_AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 # Only these are looked at; all others cost nothing but their bytes.
 _KNOWN_HEADERS = frozenset(
     b"range if-range if-match if-none-match cache-control user-agent content-length transfer-encoding host "
@@ -82,7 +85,9 @@ class Descriptor:
 
 
 class Handler(Protocol):
-    """What a connection asks of its worker."""
+    """What a connection asks of its worker. `date` ends every head: the Date field and the empty line."""
+
+    date: bytes
 
     def respond(self, connection: Connection, request: Request) -> None:
         """Must lead to exactly one of send, send_file, or abort, now or later."""
@@ -98,8 +103,9 @@ class Connection:
 
     __slots__ = (
         "_descriptor", "_handler", "_head", "_head_bytes", "_headers", "_loop", "_parser", "_queue", "_raw_bytes",
-        "_reading", "_sock", "_target", "_unsent", "_writing", "address", "body_sent", "end", "ends", "fd", "limit",
-        "moved_at", "need", "piece", "position", "reading_since", "request", "started_at", "status", "waits",
+        "_reading", "_refused", "_sock", "_target", "_unsent", "_writing", "address", "body_sent", "end", "ends", "fd",
+        "limit", "lingers", "missed", "moved_at", "need", "piece", "position", "reading_since", "request", "started_at",
+        "status", "waits",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, address: str, handler: Handler) -> None:
@@ -112,6 +118,8 @@ class Connection:
         self._queue: deque[Request] = deque()
         self._reading = self._writing = False
         self.ends = False  # close after the answers that are queued
+        self._refused = False
+        self.lingers = False  # all is said; what still comes in is discarded
         self.moved_at = monotonic()
         # The request that is being read. Raw bytes count what the parser may have buffered, the others what it told.
         self._raw_bytes = self._head_bytes = 0
@@ -132,8 +140,10 @@ class Connection:
         self.status = 0
         self.started_at = 0.0
         self.waits = False
-        # For the worker: what it asked of the parent for this answer (0 if nothing), and the piece it answers with.
+        # For the worker: what it asked of the parent for this answer (0 if nothing), whether it ever did, and
+        # the piece it answers with.
         self.need = 0
+        self.missed = False
         self.piece: object = None
 
     # Reading requests
@@ -160,6 +170,8 @@ class Connection:
             if self.request is None:
                 self.close()
             return
+        if self.lingers:
+            return
         if not self.reading_since:
             self.reading_since = monotonic()
         self._parse(data)
@@ -168,23 +180,28 @@ class Connection:
 
     def _parse(self, data: bytes) -> None:
         self._raw_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # RFC 9110 7.8: a server may ignore Upgrade. What follows is ordinary HTTP/1.1 for a new parser.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._parse(rest)
-        except httptools.HttpParserCallbackError:
-            pass  # _Refused: the complaint is queued
-        except httptools.HttpParserError as error:
-            self._refuse(400, f"not HTTP/1.1: {error}")
-        if self._raw_bytes > LARGEST_HEAD_BYTES and not self.ends:
+        while data:
+            try:
+                self._parser.feed_data(data)
+                data = b""
+            except httptools.HttpParserUpgrade as upgrade:
+                # RFC 9110 7.8: a server may ignore Upgrade. What follows is ordinary HTTP/1.1 for a new parser.
+                self._parser = httptools.HttpRequestParser(self)
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserCallbackError:  # usually _Refused, and the complaint is queued
+                self._refuse(400, "not HTTP/1.1")
+                data = b""
+            except httptools.HttpParserError as error:
+                self._refuse(505 if "HTTP version" in str(error) else 400, f"not HTTP/1.1: {error}")
+                data = b""
+        if self._raw_bytes > LARGEST_HEAD_BYTES:
             self._refuse(431, _HEAD_TOO_LARGE)
 
     def _refuse(self, status: int, sentence: str) -> None:
-        """Nothing after this can be understood: answer what came before, complain, close."""
+        """Nothing after this can be understood: answer what came before, complain once, close."""
+        if self._refused:
+            return
+        self._refused = True
         self._read(False)
         self.ends = True
         self.reading_since = 0.0
@@ -220,7 +237,12 @@ class Connection:
         if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
             self._refuse(413, "content is only read here: a request may have no body")
             raise _Refused
-        if self._parser.get_http_version() == "1.1" and ("host" not in headers or "," in headers["host"]):
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._refuse(505, f"HTTP/{version} is not spoken here, expected HTTP/1.1")
+            raise _Refused
+        host = headers.get("host", "" if version == "1.0" else "/")
+        if not _HOST.fullmatch(host):
             self._refuse(400, "a request needs exactly one Host")  # RFC 9112 3.2
             raise _Refused
 
@@ -230,6 +252,8 @@ class Connection:
         parser = self._parser
         keep_alive = parser.should_keep_alive()
         method = parser.get_method().decode("ascii")
+        if self._target[:1] != b"/":
+            self._target = _origin_form(self._target)
         self._queue.append(Request(method, self._target, self._headers, keep_alive))
         if len(self._queue) >= _LARGEST_PIPELINE:
             self._read(False)
@@ -241,11 +265,19 @@ class Connection:
         while self.request is None and self._queue and self.fd >= 0:
             request = self.request = self._queue.popleft()
             self.started_at = self.moved_at = monotonic()
-            if not request.keep_alive:
+            if not request.keep_alive:  # RFC 9112 9.6: nothing that comes after it is answered
                 self.ends = True
-            self._handler.respond(self, request)
+                self._queue.clear()
+                self._read(False)
+            try:
+                self._handler.respond(self, request)
+            except Exception:
+                logger.exception("a request could not be answered", extra={"method": request.method})
+                self.abort()
         if self.fd >= 0 and self.request is None:
-            if self.ends:
+            if self._refused:
+                self._linger()
+            elif self.ends:
                 self.close()
             elif not self._reading:
                 self._read(True)
@@ -278,31 +310,32 @@ class Connection:
                 self._pump()
 
     def _pump(self) -> None:
-        """Sends until all is sent, the socket is full, or the bytes that are there run out."""
+        """Sends until all is sent, the socket is full, its turn is over, or the bytes that are there run out."""
         before = self.position
         try:
             if self._unsent:
                 self._send_head()
-            while self.position < self.limit and not self._unsent:
-                count = min(self.limit - self.position, _LARGEST_SEND_BYTES)
+            stop = min(self.limit, before + _LARGEST_SEND_BYTES)
+            while self.position < stop:
                 assert self._descriptor is not None
-                sent = os.sendfile(self.fd, self._descriptor.fd, self.position, count)
+                sent = os.sendfile(self.fd, self._descriptor.fd, self.position, stop - self.position)
                 if not sent:
                     logger.error("a stored file is shorter than its package says", extra={"target": self._target})
                     self.abort()
                     return
                 self.position += sent
+                self.body_sent += sent
         except (BlockingIOError, InterruptedError):
-            self._write(True)
+            pass
         except OSError as error:
             if error.errno not in _VANISHED:
                 logger.error("cannot send", extra={"errno": errno.errorcode.get(error.errno or 0), "why": str(error)})
             self.abort()
             return
         if self.position > before:
-            self.body_sent += self.position - before
             self.moved_at = monotonic()
         if self._unsent or self.position < self.limit:
+            self._write(True)
             return
         self._write(False)
         self.waits = self.position < self.end
@@ -351,6 +384,11 @@ class Connection:
         """True once it is too late for another status."""
         return self.status != 0
 
+    @property
+    def is_last(self) -> bool:
+        """True if no other answer follows the one under way."""
+        return self.ends and not self._queue
+
     # Ending
 
     def complain(self, status: int, sentence: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -363,9 +401,24 @@ class Connection:
             ("Cache-Control", "no-store"),
             *headers,
         )
-        if self.ends:
+        if self.is_last:
             fields = (*fields, ("Connection", "close"))
-        self.send(status, head(status, fields), b"" if self.request.method == "HEAD" else body)
+        self.send(
+            status, head(status, fields)[:-2] + self._handler.date, b"" if self.request.method == "HEAD" else body
+        )
+
+    def _linger(self) -> None:
+        """Says the end and discards what still comes, until the client closes or the worker's tick does.
+
+        RFC 9112 9.6: closing with input unread is a reset, which takes the complaint away from the client.
+        """
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.lingers = True
+        self._read(True)
 
     def abort(self) -> None:
         """Ends at once with a reset: the client must not take what it has for the whole."""
@@ -386,6 +439,15 @@ class Connection:
             self._handler.answered(self, whole=False)
             self.request = None
         self._handler.closed(self)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """A target in absolute form, as it would be without its authority (RFC 9112 3.2.2); others as they are."""
+    match = _AUTHORITY.match(target)
+    if match is None:
+        return target
+    rest = target[match.end() :]
+    return rest if rest[:1] == b"/" else b"/" + rest
 
 
 class _Refused(Exception):

@@ -150,6 +150,9 @@ async def test_what_is_not_there_is_404_and_says_so(served: Served, path: str, s
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 413),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20000 + b"\r\n\r\n", 431),
         (b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
         (b"DELETE /v1/a HTTP/1.1\r\nHost: a\r\n\r\n", 405),
     ],
 )
@@ -160,6 +163,31 @@ async def test_what_cannot_be_obeyed_is_refused(served: Served, request_bytes: b
 async def test_nothing_after_a_broken_request_is_answered(served: Served) -> None:
     smuggled = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + served.get(f"{served.base}/v360.m3u8")
     assert served.running.exchange(smuggled).count(b"HTTP/1.1 ") == 1
+
+
+async def test_nothing_after_connection_close_is_answered(served: Served) -> None:
+    closing = served.get(f"{served.base}/v360.m3u8", "Connection: close")
+    assert served.running.exchange(closing + closing).count(b"HTTP/1.1 ") == 1
+
+
+async def test_only_the_last_answer_says_that_the_connection_ends(served: Served) -> None:
+    asked = served.get("/nothing") + served.get("/nothing", "Connection: close")
+    answers = served.running.exchange(asked).split(b"HTTP/1.1 404")[1:]
+    assert [b"Connection: close" in answer for answer in answers] == [False, True]
+
+
+async def test_a_thousand_upgrades_in_one_packet_harm_nobody(served: Served) -> None:
+    answers = served.running.exchange(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n" * 1500)
+    assert answers.startswith(b"HTTP/1.1 405 ")
+
+
+async def test_every_answer_has_a_date(served: Served) -> None:
+    for method, path in (("OPTIONS", "/"), ("GET", "/"), ("DELETE", "/"), ("GET", f"{served.base}/v360.m3u8")):
+        assert "date" in served.ask(path, method=method)[1]
+
+
+async def test_an_absolute_target_is_its_path(served: Served) -> None:
+    assert served.ask(f"http://a{served.base}/v360/1.m4s")[0] == 200
 
 
 async def test_a_preflight_allows_what_players_send(served: Served) -> None:
@@ -197,13 +225,14 @@ async def test_a_hundred_clients_at_once_all_get_the_right_bytes(served: Served)
 
 async def test_the_log_has_a_line_for_each_answer_and_no_client_in_it(served: Served) -> None:
     served.ask(f"/t/s3cr3t{served.base}/v360/4.m4s?CMCD=sid%3D%22marker%22", "User-Agent: player/1")
-    served.ask("/t/s3cr3t/nonsense/marker2")
+    for hidden in ("/t/s3cr3t/nonsense", "http://h/t/s3cr3t/x", "/%74/s3cr3t/x", "//t/s3cr3t/x"):
+        served.ask(f"{hidden}?CMCD=marker2")
 
     def lines() -> list[dict[str, Any]]:
         return [line for line in served.running.log() if "marker" in line["cmcd"] + line["part"]]
 
-    await until(lambda: len(lines()) == 2)  # the worker writes four times a second
-    hit, nonsense = lines()
+    await until(lambda: len(lines()) == 5)  # the worker writes four times a second
+    hit, nonsense, *_ = lines()
     assert (hit["title"], hit["file"], hit["part"], hit["status"]) == ("title", "v360.mp4", "v360/4.m4s", 200)
     assert (hit["cmcd"], hit["agent"], hit["whole"], hit["hit"]) == ('sid="marker"', "player/1", True, True)
     assert (nonsense["status"], nonsense["title"]) == (404, "")

@@ -25,6 +25,7 @@ def test_if_match_compares_strongly() -> None:
     assert not precondition_failed("*", TAG)
     assert precondition_failed(f"W/{TAG}", TAG)
     assert precondition_failed('"x"', TAG)
+    assert not precondition_failed(f'W/"x", {TAG}', TAG)
 
 
 def test_if_range_obeys_only_exactly_our_tag() -> None:
