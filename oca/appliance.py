@@ -351,7 +351,6 @@ class Worker:
             msgspec.json.encode(told).decode(),
             pass_fds=(self._listener.fileno(),),
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then drains them
         )
 
     async def watch(self) -> None:

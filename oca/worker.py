@@ -126,8 +126,9 @@ class Worker:
     async def run(self) -> None:
         """Serves until the parent is gone, or until a drain has let every answer finish."""
         await self._link.start(Path(self._settings.socket))
-        for name in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(name, self.drain)
+        self._loop.add_signal_handler(signal.SIGTERM, self.drain)
+        # Ctrl-C in a terminal reaches us too, but it is for the parent, which then has us drain.
+        self._loop.add_signal_handler(signal.SIGINT, lambda: None)
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener.fileno(), self._accept)
         parent_gone = asyncio.create_task(self._link.ended.wait())
@@ -301,7 +302,12 @@ class Worker:
         """Answers from a file that is held whole."""
         connection.piece = piece
         headers = request.headers
-        if request.method == "GET" and not connection.ends and not connection.missed and _SPECIAL.isdisjoint(headers):
+        if (
+            request.method == "GET"
+            and not connection.is_last
+            and not connection.missed
+            and _SPECIAL.isdisjoint(headers)
+        ):
             extent = piece.extent
             end = extent.offset + extent.length
             connection.send_file(200, piece.head + self.date, descriptor, extent.offset, end, end)
@@ -500,7 +506,7 @@ def _without_blocks(package: packages.Package) -> packages.Package:
 
 
 def _closing(connection: Connection) -> tuple[tuple[str, str], ...]:
-    return (("Connection", "close"),) if connection.ends else ()
+    return (("Connection", "close"),) if connection.is_last else ()
 
 
 def _cached_only(request: Request) -> bool:

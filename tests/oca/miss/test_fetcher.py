@@ -253,7 +253,9 @@ async def test_wrong_bytes_of_one_source_are_never_told_while_the_next_is_asked(
     good = await setting.upstream()
     bad.corrupt, good.gate, good.second_half_only = True, asyncio.Event(), True
     fill = asyncio.create_task(setting.fetcher.fill(setting.key, setting.sources, lambda done, size: None))
-    await good.arrived.acquire()  # the first block came wrong from one source; the other one has sent nothing yet
+    while ("v360.mp4", 0) not in good.asked:
+        await good.arrived.acquire()
+    # The first block came wrong from one source, and the other one has sent nothing of it yet.
     told: list[int] = []
     located = asyncio.Event()
     miss = asyncio.create_task(
