@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import aiofiles
 import msgspec
 
 from config.progress import Bar, Reporter
@@ -78,7 +79,8 @@ async def read_folder(folder: Path, reporter: Reporter) -> Folder:
     """The package in `folder` after every digest was checked. Raises DamagedPackage: which file, which block."""
     folder = folder.resolve()
     try:
-        manifest = await asyncio.to_thread((folder / MANIFEST_NAME).read_bytes)
+        async with aiofiles.open(folder / MANIFEST_NAME, "rb") as stored:
+            manifest = await stored.read()
         package = decode(manifest)
     except OSError as error:
         raise DamagedPackage(f"{folder} is not a package: {MANIFEST_NAME}: {error.strerror}") from error

@@ -7,13 +7,13 @@ the later wins. Conditional PUT (`if_absent`) is asked for, but some servers ign
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiofiles
 import aiohttp
 
 from origin.errors import AlreadyThere, NotFound, SpaceError, StorageError
@@ -78,7 +78,7 @@ class S3Storage:
             with _translated(key):
                 await self._put_parts(where, path, size, moved)
             return
-        await self._put(key, await asyncio.to_thread(path.read_bytes))
+        await self._put(key, await _read_at(path, 0, size))
         if moved:
             moved(size)
 
@@ -141,7 +141,7 @@ class S3Storage:
         tags: dict[int, str] = {}
 
         async def put_part(number: int) -> None:
-            data = await asyncio.to_thread(_read_at, path, (number - 1) * part_size, part_size)
+            data = await _read_at(path, (number - 1) * part_size, part_size)
             answer = await self._client.upload_part(**where, UploadId=upload, PartNumber=number, Body=data)
             tags[number] = answer["ETag"]
             if moved:
@@ -179,7 +179,7 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _read_at(path: Path, offset: int, length: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)
+async def _read_at(path: Path, offset: int, length: int) -> bytes:
+    async with aiofiles.open(path, "rb") as file:
+        await file.seek(offset)
+        return await file.read(length)
