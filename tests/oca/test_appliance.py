@@ -314,3 +314,27 @@ async def test_a_scrub_heals_by_fetching_again(network: Network) -> None:
         file.write(b"rot")
     assert (await oca.ask("scrub"))["rotten"] == [f"title/{network.folder.name}/v360.mp4"]
     assert await get(f"{oca.url}{network.base}/v360.mp4") == (200, network.data)
+
+
+async def test_a_held_file_that_somebody_took_off_the_disk_is_fetched_again(network: Network) -> None:
+    oca = network.appliance()
+    await oca.start()
+    package = f"title/{network.folder.name}"
+    await get(f"{oca.url}{network.base}/poster.jpg")
+    await oca.held(package, "poster.jpg")
+    await oca.end(signal.SIGKILL)
+    await oca.start()
+    workers = (await oca.ask("status"))["workers"]
+    (oca.volume / package / "poster.jpg").unlink()  # the parent believes that it is held, no worker has it open
+    assert await get(f"{oca.url}{network.base}/poster.jpg") == (200, (network.folder / "poster.jpg").read_bytes())
+    assert (await oca.ask("status"))["workers"] == workers
+
+
+async def test_a_manifest_that_somebody_took_off_the_disk_is_fetched_again(network: Network) -> None:
+    oca = network.appliance()
+    await oca.start()
+    await get(f"{oca.url}{network.base}/poster.jpg")
+    (oca.volume / "title" / network.folder.name / MANIFEST_NAME).unlink()
+    status, _ = await asyncio.wait_for(get(f"{oca.url}{network.base}/{MANIFEST_NAME}"), 5)
+    assert status in (200, 503)  # never a wait: the parent may still believe that it holds it
+    assert (await get(f"{oca.url}{network.base}/poster.jpg"))[0] == 200
