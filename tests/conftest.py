@@ -52,7 +52,11 @@ def _children() -> dict[int, str]:
     """Command lines of this process's children that have not ended; none where there is no /proc."""
     children = {}
     for task in Path("/proc/self/task").glob("*/children"):
-        for pid in map(int, task.read_text().split()):
+        try:
+            pids = [int(pid) for pid in task.read_text().split()]
+        except OSError:  # the thread has ended since
+            continue
+        for pid in pids:
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
