@@ -45,7 +45,7 @@ def _largest(value: float, units: list[tuple[str, float]]) -> str:
     """The value in the largest unit of which it holds at least one, with three significant digits."""
     for unit, size in units:
         if value >= size:
-            return f"{value / size:.3g} {unit}" if value / size < 1000 else f"{value / size:.0f} {unit}"
+            return f"{value / size:.0f} {unit}" if value / size >= 100 else f"{value / size:.3g} {unit}"
     return f"{value:.3g} {units[-1][0]}" if value else f"0 {units[-1][0]}"
 
 

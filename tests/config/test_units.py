@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config import units
@@ -37,6 +37,8 @@ def test_a_rate_without_its_unit_is_refused(text: str) -> None:
 
 
 @given(st.integers(0, 10**16))
+@example(999_600)
+@example(1023 * 1024 + 900)
 def test_what_is_shown_can_be_read_again_and_is_nearly_the_same(value: int) -> None:
     assert units.parse_bytes(units.show_bytes(value)) == pytest.approx(value, rel=0.01)
     assert units.parse_rate(units.show_rate(value)) == pytest.approx(value, rel=0.01)
