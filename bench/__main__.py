@@ -1,7 +1,7 @@
 import click
 
-from bench.cli import demo
+from bench.cli import bench, demo
 from config.cli import run_command
 
-bench = click.Group("bench", commands=[demo], help="The demo network.")
-run_command(bench)
+commands = click.Group("bench", commands=[demo, *bench.commands.values()], help="The demo network, and numbers.")
+run_command(commands)

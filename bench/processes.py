@@ -126,9 +126,14 @@ def _lives(group: int) -> bool:
 
 
 def _dying_with_us() -> list[str]:
-    """The kernel's promise that a process ends when we do; where there is no setpriv (macOS), only we can keep it."""
+    """The kernel's promise that a process ends when we do; where there is no setpriv (macOS), only we can keep it.
+
+    The promise holds from setpriv's own start on: if we were gone before it, the shell finds another parent than us.
+    """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    if setpriv is None:
+        return []
+    return [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
 
 
 def _environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from config.sections import SECTIONS
 # name -> where it is. The import waits until the command is run: `nearcast --help` must not load an encoder.
 COMMANDS = {
     "demo": "bench.cli:demo",
+    "bench": "bench.cli:bench",
     "encode": "encoder.cli:encode",
     "origin": "origin.cli:origin",
     "oca": "oca.cli:oca",
@@ -28,6 +29,7 @@ COMMANDS = {
 
 HELP = {
     "demo": "The whole network on this machine, on a real film.",
+    "bench": "Numbers that we stand behind, each beside its peers: delivery.",
     "encode": "Encode a film into a package.",
     "origin": "Keep packages and the catalog: serve, publish, withdraw, list, audit.",
     "oca": "Run an appliance: serve, status, drain, resume, scrub.",

@@ -87,6 +87,11 @@ BYTES = Kind('a size such as "4 MiB" or "120 TB"', lambda v: units.parse_bytes(_
 RATE = Kind('a rate such as "1.2 Gbit/s"', lambda v: units.parse_rate(_text(v)), units.show_rate)
 DURATION = Kind('a duration such as "10s" or "12h"', lambda v: units.parse_duration(_text(v)), units.show_duration)
 ADDRESS = Kind('an address such as "127.0.0.1:8080"', _address, show_address)
+OPTIONAL_ADDRESS = Kind(
+    'an address such as "0.0.0.0:443"',
+    lambda value: _address(value) if value else None,
+    lambda address: show_address(address) if address else "",
+)
 # RFC 8216bis-22 4.4.6.6 limits a pathway ID to these characters; an appliance's name is its pathway ID.
 NAME = Kind('a name of letters, digits, ".", "_" and "-"', _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"))
 

@@ -14,15 +14,23 @@ from config.field import FLAG, REQUIRED
 from config.loader import environment_name, load
 
 
-def settings_options(cls: type[Any], section: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds --config FILE and a flag for each setting; the command receives one `settings` argument of `cls`."""
+def settings_options(
+    cls: type[Any], section: str, *, reloadable: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds --config FILE and a flag for each setting; the command receives one `settings` argument of `cls`.
+
+    With `reloadable` it also receives `reload`, which reads them again from the same places. Raises ConfigError.
+    """
     fields = [field for field in dataclasses.fields(cls) if field.metadata["of"] is None]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def command(config: Path | None, **arguments: Any) -> Any:
             flags = {field.name: arguments.pop(field.name) for field in fields}
-            return function(settings=load(cls, section, file=config, flags=flags), **arguments)
+            read = functools.partial(load, cls, section, file=config, flags=flags)
+            if reloadable:
+                arguments["reload"] = read
+            return function(settings=read(), **arguments)
 
         decorated: Callable[..., Any] = command
         for field in reversed(fields):

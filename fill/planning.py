@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,16 @@ def find_logs(patterns: Iterable[str]) -> list[Path]:
 
 
 def _lines(logs: Iterable[Path]) -> Iterator[bytes]:
+    """Each file once: appliances move their logs away (access.log -> access.log.1) while we read."""
+    seen: set[tuple[int, int]] = set()
     for log in logs:
         try:
             with log.open("rb") as lines:
-                yield from lines
+                status = os.fstat(lines.fileno())
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    yield from lines
+        except FileNotFoundError:  # moved since it was listed: under its other name it is read, or was
+            continue
         except OSError as error:
             raise FillError(f"access log {log} cannot be read: {error.strerror}") from error

@@ -1,7 +1,8 @@
-"""The parent of one appliance: owns the volume, the fetcher, the workers, the reports and the signals.
+"""The parent of one appliance: owns the volumes, the fetcher, the workers, the reports and the signals.
 
-    workers --Need--> fetcher --blocks--> volume          agent --Fill, Drop--> fetcher
-    every `report_every`: volume + workers' counters -> Report -> steering
+    workers --Need, Suspect--> fetcher --blocks--> volumes    agent --Fill, Drop--> fetcher
+    scrub, all the time: blocks --> fetcher                   fetcher, volumes --Rotten, Gone--> workers
+    every `report_every`: volumes + workers' counters -> Report -> steering
 
 Serving goes on without steering, without the origin and without the agent. The order of start is lock, sockets,
 workers, first report; the order of the end is report (draining), workers, fetcher, lock.
@@ -12,15 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
@@ -29,26 +28,30 @@ import msgspec
 from config.errors import NearcastError
 from config.field import show_address
 from config.oca import OcaSettings
-from encoder.package import MANIFEST_NAME
 from oca import messages, report
+from oca.credentials import Credentials, read_credentials
 from oca.errors import MessageError, NameInUse, OcaError
 from oca.messages import Message
 from oca.miss.fetcher import Fetcher, sources_of
 from oca.miss.upstream import Source, Upstreams
 from oca.report import Answer, Report
-from oca.store.scrub import scrub
-from oca.store.volume import FileKey, Volume, lock
+from oca.store.inventory import FileKey
+from oca.store.scrub import Scrub
+from oca.store.volume import lock
+from oca.store.volumes import Volumes
 from oca.worker import WorkerSettings
+from oca.workers import Workers, Workload, listen
 
 logger = logging.getLogger(__name__)
 
 SOCKET_NAME = "appliance.sock"
 ACCESS_LOG_NAME = "access.log"
+EVENT_LOG_NAME = "events.log"
+SCRUB_NAME = "scrub"
 # sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)).
 _LONGEST_SOCKET_PATH = 107
-# A worker that dies is started again at once, but not more often than this: something is wrong with all of them then.
-_RESTART_AFTER_S = 0.5
-_BACKLOG = 1024
+# Read at the start only; see `reload`.
+_FIXED = ("name", "site", "state", "volume", "disk", "listen", "tls_listen", "admin", "workers")
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 
 
@@ -56,17 +59,19 @@ class Appliance:
     def __init__(self, settings: OcaSettings) -> None:
         self.settings = settings
         self.instance = uuid.uuid4().hex
-        self.problems: dict[str, str] = {}  # subject -> sentence; empty means healthy
         self.state: Literal["serving", "draining"] = "serving"
-        self.volume = Volume(settings.volume, settings.disk, self._gone)
-        self.workers: list[Worker] = []
+        self.volumes = Volumes(settings.volume, settings.disk, settings.state)
+        self.volumes.gone.append(self._gone)
+        self.workers: Workers
         self.unsteered = ""  # why steering did not take the last report
-        self.worker_restarts = 0
         self.ended = asyncio.Event()
         self.failure: NearcastError | None = None
+        self.reload_failure = ""  # why the last reload was not taken
+        self.reloaded_at = time.time()
         self._links: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[tuple[socket.socket, ...]] = []  # of each worker: HTTP, and HTTPS if there is any
+        self._credentials = read_credentials(settings)
         self._sequence = 0
         self._known_held = ""
         self._lock = -1
@@ -83,21 +88,31 @@ class Appliance:
             raise OcaError(f"url: found nothing, expected how players reach {show_address(settings.listen)}")
         settings.state.mkdir(parents=True, exist_ok=True)
         self._lock = lock(settings.state)
-        self.volume.start()
+        await self.volumes.start()
         # No limit of connections: a bounded pool would make one silent upstream hold up all the others.
         self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
         # Half the limit: one upstream may fail and another answer before a player's answer has to be cut.
-        self.upstreams = Upstreams(self._session, settings.stall_limit / 2)
-        self.fetcher = Fetcher(self.volume, self.upstreams, sources_of(settings.peers, settings.origin))
-        self._listeners = listen(settings.listen, settings.workers or os.cpu_count() or 1)
-        host, port = self._listeners[0].getsockname()[:2]
+        self.upstreams = Upstreams(self._session, settings.stall_limit / 2, credentials=self._peer_token)
+        sources = sources_of(settings.peers, settings.origin)
+        self.fetcher = Fetcher(self.volumes, self.upstreams, sources, self._rotten)
+        self.scrub = Scrub(
+            self.volumes,
+            partial(self.fetcher.table, cached_only=True),
+            self.fetcher.check,
+            self.fetcher.check_manifest,
+            settings.scrub_rate,
+            settings.state / SCRUB_NAME,
+        )
+        count = settings.workers or os.cpu_count() or 1
+        addresses = [settings.listen, *([settings.tls_listen] if settings.tls_listen else [])]
+        self._listeners = list(zip(*(listen(address, count) for address in addresses), strict=True))
+        host, port = self._listeners[0][0].getsockname()[:2]
         self.listening = (host, port)
         await self._listen_locally()
-        for number, listener in enumerate(self._listeners):
-            worker = Worker(self, number, listener)
-            self.workers.append(worker)
-            await worker.start()
-            self._spawn(worker.watch())
+        self.workers = Workers(self._listeners, self._worker_settings)
+        await self.workers.start()
+        for work in (self.volumes.learn_names(), self.volumes.watch_health(), self.scrub.run()):
+            self._spawn(work)
         if settings.steering:
             self._spawn(self._report_forever())
         logger.info("serving", extra={"appliance": settings.name, "url": self.url})
@@ -107,7 +122,7 @@ class Appliance:
         self.state = "draining"
         try:
             await self._report_once()
-            await asyncio.gather(*(worker.drain(self.settings.drain_limit) for worker in self.workers))
+            await self.workers.drain(self.settings.drain_limit)
         finally:
             self.ended.set()
 
@@ -115,10 +130,11 @@ class Appliance:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for worker in self.workers:
-            await worker.close()
-        for listener in self._listeners:
-            listener.close()
+        if hasattr(self, "workers"):
+            await self.workers.close()
+        for listeners in self._listeners:
+            for listener in listeners:
+                listener.close()
         if hasattr(self, "_server"):
             self._server.close()
         for writer in list(self._links):
@@ -126,10 +142,70 @@ class Appliance:
         if hasattr(self, "fetcher"):
             await self.fetcher.close()
             await self._session.close()
-        self.volume.close()
+        await self.volumes.close()
         if self._lock >= 0:
             os.close(self._lock)
         logger.info("ended", extra={"appliance": self.settings.name})
+
+    async def reload(self, settings: OcaSettings) -> None:
+        """Goes on with other settings, and new workers, without closing a connection. Raises OcaError.
+
+        What decides where content, state and sockets are stays as it was until the next start.
+        """
+        before = self.settings, self._credentials
+        kept = {name: getattr(self.settings, name) for name in _FIXED}
+        changed = [name for name in _FIXED if getattr(settings, name) != kept[name]]
+        self._take(replace(settings, **kept), read_credentials(settings))
+        try:
+            await self.workers.replace()
+        except BaseException:
+            self._take(*before)  # workers that are started from now on are like those that go on
+            raise
+        if changed:
+            logger.warning("some settings change only at the next start", extra={"settings": changed})
+        logger.info("reloaded", extra={"appliance": self.settings.name})
+
+    def _take(self, settings: OcaSettings, credentials: Credentials) -> None:
+        self.settings, self._credentials = settings, credentials
+        self.fetcher.use(sources_of(settings.peers, settings.origin))
+        self.scrub.rate = settings.scrub_rate
+
+    def noted_reload(self, failure: str) -> None:
+        """For the metrics: whether the last reload was taken, and since when."""
+        self.reload_failure = failure
+        if not failure:
+            self.reloaded_at = time.time()
+
+    def _peer_token(self) -> dict[str, str]:
+        """What upstreams are shown besides the question."""
+        token = self._credentials.peer_token
+        return token.header() if token is not None else {}
+
+    def _worker_settings(self, number: int) -> WorkerSettings:
+        settings, http, *https = self.settings, *self._listeners[number]
+        return WorkerSettings(
+            appliance=settings.name,
+            number=number,
+            listen_fd=http.fileno(),
+            tls_fd=https[0].fileno() if https else -1,
+            socket=str(settings.state / SOCKET_NAME),
+            access_log=str(settings.state / ACCESS_LOG_NAME),
+            event_log=str(settings.state / EVENT_LOG_NAME),
+            log_bytes=settings.log_size,
+            log_keep=settings.log_keep,
+            stall_limit_s=settings.stall_limit,
+            idle_limit_s=settings.idle_limit,
+            requests_per_connection=settings.requests_per_connection or sys.maxsize,
+            connections_per_client=settings.connections_per_client,
+            capacity_bps=settings.capacity // len(self._listeners),
+            certificates=str(settings.certificates or ""),
+            ticket_keys=self._credentials.ticket_keys,
+            byte_path=None,
+            token_keys=self._credentials.token_keys,
+            token_issuers=settings.token_issuers,
+            token_audiences=settings.token_audiences,
+            log_level=logging.getLevelName(logging.getLogger().getEffectiveLevel()),
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -161,7 +237,7 @@ class Appliance:
         """One worker, agent or operator. What it asked for ends when it goes."""
         self._links.add(writer)
         under_way: dict[int, asyncio.Task[None]] = {}
-        counters = messages.Load(0, 0, 0, 0, 0)
+        counters: messages.Load | None = None
 
         def say(message: Message) -> None:
             if not writer.is_closing():
@@ -173,6 +249,8 @@ class Appliance:
                 if isinstance(message, messages.Load):
                     self.load.count(counters, message)
                     counters = message
+                elif isinstance(message, messages.Serving):
+                    self.workers.serves(message.process_id, message.byte_path)
                 elif isinstance(message, messages.Forget):
                     if task := under_way.pop(message.id, None):
                         task.cancel()
@@ -208,56 +286,70 @@ class Appliance:
                 await self.fetcher.drop(FileKey(message.title, message.package, message.file))
                 self._report_now.set()
                 say(messages.Done(id))
+            elif isinstance(message, messages.Suspect):
+                await self.fetcher.suspect(FileKey(message.title, message.package, message.file), message.block)
             elif isinstance(message, messages.Ask):
                 say(messages.Told(id, await self._ask(message.what)))
         except NearcastError as error:
             say(messages.Failed(id, error.status, str(error)))
         except OSError as error:
-            if "volume" not in self.problems:
-                logger.error("the volume failed", extra={"why": str(error)})
-            self.problems["volume"] = f"the volume failed: {error.strerror}"
+            logger.error("a volume does not do what is asked of it", extra={"why": str(error)})
             say(messages.Failed(id, 503, "the appliance's volume failed"))
+            self._spawn(self.volumes.check_health())
         except Exception:
             say(messages.Failed(id, 500, "the appliance failed"))
             raise
-        else:
-            if isinstance(message, messages.Need | messages.Fill):
-                self.problems.pop("volume", None)
 
     async def _need(self, need: messages.Need, say: Callable[[Message], None]) -> None:
-        if need.file == MANIFEST_NAME or need.cached_only:
-            await self.fetcher.index(need.title, need.package, None, cached_only=need.cached_only)
-        if need.file == MANIFEST_NAME:
-            say(messages.Done(need.id))
-            return
         key = FileKey(need.title, need.package, need.file)
-        if need.cached_only and not self.volume.holds(key):
-            raise OcaError(f"{need.file} of {need.title} is not held here", status=504)
         await self.fetcher.watch(
             key,
             need.first,
             need.end,
-            lambda path, inode: say(messages.Located(need.id, str(path), inode)),
+            lambda at: say(messages.Located(need.id, str(at.path), at.inode, bytes(at.verified), at.hit)),
             lambda upto: say(messages.Landed(need.id, upto)),
+            cached_only=need.cached_only,
         )
 
     async def _ask(self, what: str) -> dict[str, Any]:
         if what == "scrub":
-            return msgspec.to_builtins(await scrub(self.volume, self.fetcher.drop))  # type: ignore[no-any-return]
+            return msgspec.to_builtins(await self.scrub.once())  # type: ignore[no-any-return]
         if what in ("drain", "resume"):
             self.state = "draining" if what == "drain" else "serving"
             self._report_now.set()
-        return {**msgspec.to_builtins(self.report(with_held=True)), "workers": [w.process_id for w in self.workers]}
+        return {
+            **msgspec.to_builtins(self.report(with_held=True)),
+            "workers": self.workers.process_ids,
+            "volumes": [msgspec.to_builtins(volume) for volume in self.volumes.told()],
+            "rotten_blocks": dict(self.fetcher.rotten_blocks),
+        }
 
-    def _gone(self, path: Path) -> None:
+    def _gone(self, key: FileKey, why: OcaError) -> None:
+        self._tell_all(messages.Gone(key.title, key.package, key.file))
+
+    def _rotten(self, key: FileKey, block: int) -> None:
+        self._tell_all(messages.Rotten(key.title, key.package, key.file, block))
+
+    def _tell_all(self, message: Message) -> None:
+        frame = messages.frame(message)
         for writer in self._links:
-            writer.write(messages.frame(messages.Gone(str(path))))
+            writer.write(frame)
 
     # Reports
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why no player should be sent here; empty while it is healthy."""
+        return () if self.volumes.is_well else tuple(self.volumes.failures)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody should look at, while players are served all the same."""
+        return tuple(self.volumes.failures) if self.volumes.is_well else ()
+
     def report(self, *, with_held: bool) -> Report:
-        held = self.volume.held()
-        version = report.held_version(held)
+        inventory = self.volumes.inventory
+        version = inventory.version
         return Report(
             format=report.FORMAT,
             name=self.settings.name,
@@ -266,14 +358,15 @@ class Appliance:
             site=self.settings.site,
             url=self.url,
             state=self.state,
-            problems=tuple(self.problems.values()),
+            problems=self.problems,
+            notes=self.notes,
             capacity_bps=self.settings.capacity,
-            serving_bps=self.load.bits_per_second(),
-            connections=self.load.connections,
-            disk_bytes=self.volume.size_bytes,
-            disk_used_bytes=self.volume.used_bytes,
+            serving_bps=self.load.serving_bps(self.settings.capacity),
+            connections=self.load.total["connections"],
+            disk_bytes=self.volumes.size_bytes,
+            disk_used_bytes=self.volumes.used_bytes,
             held_version=version,
-            held=held if with_held or version != self._known_held else None,
+            held=dict(inventory.held) if with_held or version != self._known_held else None,
         )
 
     async def _report_forever(self) -> None:
@@ -293,7 +386,7 @@ class Appliance:
         url = self.settings.steering.rstrip("/") + "/api/v1/reports"
         timeout = aiohttp.ClientTimeout(total=self.settings.report_every * 2)
         try:
-            body = msgspec.json.encode(self.report(with_held=False))
+            body = await asyncio.to_thread(msgspec.json.encode, self.report(with_held=False))
             async with self._session.post(
                 url, data=body, headers={"Content-Type": "application/json"}, timeout=timeout
             ) as answer:
@@ -315,112 +408,6 @@ class Appliance:
             self.unsteered = ""
 
 
-class Worker:
-    """One delivery process, started again when it dies. Its listening socket stays open here, so none is lost then."""
-
-    def __init__(self, appliance: Appliance, number: int, listener: socket.socket) -> None:
-        self._appliance, self._number, self._listener = appliance, number, listener
-        self._process: asyncio.subprocess.Process | None = None
-        self._ends = False
-
-    @property
-    def process_id(self) -> int | None:
-        return self._process.pid if self._process is not None else None
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    async def start(self) -> None:
-        settings = self._appliance.settings
-        told = WorkerSettings(
-            appliance=settings.name,
-            number=self._number,
-            listen_fd=self._listener.fileno(),
-            socket=str(settings.state / SOCKET_NAME),
-            volume=str(settings.volume),
-            access_log=str(settings.state / ACCESS_LOG_NAME),
-            stall_limit_s=settings.stall_limit,
-            idle_limit_s=settings.idle_limit,
-            log_level=logging.getLevelName(logging.getLogger().getEffectiveLevel()),
-        )
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "oca.worker",
-            msgspec.json.encode(told).decode(),
-            pass_fds=(self._listener.fileno(),),
-            stdin=subprocess.DEVNULL,
-        )
-
-    async def watch(self) -> None:
-        while True:
-            assert self._process is not None
-            code = await self._process.wait()
-            if self._ends:
-                return
-            logger.error("a worker ended and is started again", extra={"worker": self._number, "code": code})
-            self._appliance.worker_restarts += 1
-            await asyncio.sleep(_RESTART_AFTER_S)
-            try:
-                await self.start()
-            except OSError as error:  # no memory, no descriptors: the old process object still says "ended"
-                logger.error("a worker cannot be started", extra={"worker": self._number, "why": str(error)})
-
-    async def drain(self, limit_s: float) -> None:
-        self._ends = True
-        if self._process is None or not self.is_running:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        # Not accepting is not enough: the kernel would go on shaking hands with clients whom nobody will answer.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        try:
-            await asyncio.wait_for(self._process.wait(), limit_s)
-        except TimeoutError:
-            logger.warning("downloads were cut at the end of the drain", extra={"worker": self._number})
-
-    async def close(self) -> None:
-        self._ends = True
-        if self._process is not None and self.is_running:
-            self._process.kill()
-            await self._process.wait()
-
-
-class Workload:
-    """Workers' counters summed up, and the bits a second of about the last two seconds."""
-
-    WINDOW_S = 2.0
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.requests = 0
-        self.bytes_sent = 0
-        self.bytes_missed = 0
-        self.errors = 0
-        self._history: list[tuple[float, int]] = []
-
-    def count(self, before: messages.Load, now: messages.Load) -> None:
-        self.connections += now.connections - before.connections
-        self.requests += now.requests - before.requests
-        self.bytes_sent += now.bytes_sent - before.bytes_sent
-        self.bytes_missed += now.bytes_missed - before.bytes_missed
-        self.errors += now.errors - before.errors
-        at = time.monotonic()
-        self._history.append((at, self.bytes_sent))
-        while len(self._history) > 2 and self._history[1][0] < at - self.WINDOW_S:
-            self._history.pop(0)
-
-    def forget(self, last: messages.Load) -> None:
-        """A worker is gone: its connections are, its bytes were sent."""
-        self.connections -= last.connections
-
-    def bits_per_second(self) -> int:
-        if len(self._history) < 2:
-            return 0
-        (start, first), (_, last) = self._history[0], self._history[-1]
-        return int((last - first) * 8 / max(time.monotonic() - start, 0.1))
-
-
 def _end(under_way: dict[int, asyncio.Task[None]], id: int, task: asyncio.Task[None]) -> None:
     """An answer is complete."""
     under_way.pop(id, None)
@@ -431,30 +418,3 @@ def _log_failure(task: asyncio.Task[None]) -> None:
     """Our own failure must be seen: nobody awaits these tasks."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("the appliance failed at something", exc_info=error)
-
-
-def listen(address: tuple[str, int], count: int) -> list[socket.socket]:
-    """One listening socket for each worker, all on one port (SO_REUSEPORT spreads connections over them).
-
-    Raises OcaError if the address is taken. SO_REUSEPORT alone would share it silently, so a plain bind tries first.
-    """
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    sockets: list[socket.socket] = []
-    try:
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen(1)
-            bound = trial.getsockname()[:2]
-        for _ in range(count):
-            listener = socket.socket(family)
-            sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.bind(bound)
-            listener.listen(_BACKLOG)
-    except OSError as error:
-        for listener in sockets:
-            listener.close()
-        raise OcaError(f"cannot listen on {show_address(address)}: {error.strerror}") from error
-    return sockets

@@ -3,11 +3,15 @@
 NearcastError
   OcaError
     VolumeInUse        another process holds the volume (exit code 1)
+    VolumeFailed       a volume was taken out, or none is left (503)
     NameInUse          steering knows a living appliance of this name
     NotHeld            the store does not hold these bytes, and they may not be fetched (404 or 504)
     UpstreamError      no upstream gave the right bytes (502 wrong bytes, 503 nobody answered)
+      Unavailable      down, cut off or busy: the same question may be answered next time (503; oca.miss.door)
     SpaceError         the disk is full (507)
     MessageError       a message on the local socket, or a report, is not what the format says (400)
+    CertificateError   a certificate or its key is not to be used
+    TokenError         an access token does not hold (401), or holds but does not allow this (403)
 """
 
 from __future__ import annotations
@@ -25,6 +29,11 @@ class VolumeInUse(OcaError):
     pass
 
 
+class VolumeFailed(OcaError):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=503)
+
+
 class NameInUse(OcaError):
     pass
 
@@ -34,7 +43,9 @@ class NotHeld(OcaError):
 
 
 class UpstreamError(OcaError):
-    pass
+    """`is_final` where all whose word counts answered, and asking again would not help."""
+
+    is_final = False
 
 
 class SpaceError(OcaError):
@@ -43,3 +54,18 @@ class SpaceError(OcaError):
 
 class MessageError(OcaError):
     pass
+
+
+class CertificateError(OcaError):
+    pass
+
+
+class TokenError(OcaError):
+    """`claim` names what failed: a claim ("exp", "catu"), or "format", "crit", "alg", "kid" or "signature".
+
+    The sentence may be sent to the client: it says what was expected, and nothing of the keys that are held here.
+    """
+
+    def __init__(self, claim: str, message: str, *, status: int = 401) -> None:
+        super().__init__(message, status=status)
+        self.claim = claim

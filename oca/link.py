@@ -61,6 +61,11 @@ class Link:
             answer(messages.Failed(id, 503, "the appliance went away"))
         self.say(message)
 
+    @property
+    def asked(self) -> int:
+        """How many wait for answers."""
+        return len(self._asked)
+
     def forget(self, id: int) -> None:
         self._asked.pop(id, None)
 

@@ -4,12 +4,12 @@ The parent listens. Delivery workers ask for bytes that are not held whole; the 
 ask for status and drain. Each message is a MessagePack map behind its length (4 bytes, big endian). `id` is chosen by
 who asks and comes back in every answer to it.
 
-    worker    Need            ->  Located, then Landed (growing `upto`) ... or Failed; of package.json: Done or Failed
-    worker    Forget
+    worker    Need            ->  Located, then Landed (growing `upto`) ... or Failed
+    worker    Forget, Suspect
     agent     Fill            ->  Moved (growing `done`) ... then Done or Failed
     agent     Drop            ->  Done or Failed
     operator  Ask("status")   ->  Told;   Ask("drain" | "resume" | "scrub") -> Told or Failed
-    parent    Gone            to every worker; worker: Load to the parent
+    parent    Gone, Rotten    to every worker; worker: Serving once, then Load
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ LARGEST_MESSAGE = 64 * 1024 * 1024
 
 
 class Need(msgspec.Struct, frozen=True, tag=True):
-    """Bytes [first, end) of a file, now; `cached_only` is a peer that must not make us fetch (RFC 9111 5.2.1.7)."""
+    """Bytes [first, end) of a file, now; `cached_only` is a peer that must not make us fetch (RFC 9111 5.2.1.7).
+
+    With first = end nothing is fetched: the answer only tells whether the file is there, not where. Of package.json the
+    whole is meant, whatever the bounds.
+    """
 
     id: int
     title: str
@@ -38,15 +42,21 @@ class Need(msgspec.Struct, frozen=True, tag=True):
 
 
 class Located(msgspec.Struct, frozen=True, tag=True):
-    """Where the bytes are, or will be as they land; `inode` tells the file from a later one of the same name."""
+    """Where the bytes are, or will be as they land; `inode` tells the file from a later one of the same name.
+
+    `verified` has one byte for each block of the file: 1 where the block was found right since the appliance started,
+    so that it may be sent without asking again. `hit` is false where some of the bytes needed must be fetched first.
+    """
 
     id: int
     path: str
     inode: int
+    verified: bytes
+    hit: bool
 
 
 class Landed(msgspec.Struct, frozen=True, tag=True):
-    """Bytes [first, upto) of what was needed may be sent."""
+    """Bytes [first, upto) of what was needed may be sent; the last one is told of when all blocks are verified."""
 
     id: int
     upto: int
@@ -96,19 +106,56 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Gone(msgspec.Struct, frozen=True, tag=True):
-    """The file at `path` is no longer held: forget its descriptor."""
+    """The file is no longer held: forget its descriptor. Answers under way go on from it."""
 
-    path: str
+    title: str
+    package: str
+    file: str
+
+
+class Rotten(msgspec.Struct, frozen=True, tag=True):
+    """A block of the file turned out wrong: cut every answer that sends from it, and ask again before the next one.
+
+    -1 stands for all blocks: somebody else than the appliance has written to the file.
+    """
+
+    title: str
+    package: str
+    file: str
+    block: int
+
+
+class Suspect(msgspec.Struct, frozen=True, tag=True):
+    """A worker could not read this block of the file from its disk, or found the file too short."""
+
+    title: str
+    package: str
+    file: str
+    block: int
+
+
+class Serving(msgspec.Struct, frozen=True, tag=True):
+    """A worker accepts clients from now on; `byte_path` is how it sends over TLS (oca.http.tls), empty without TLS."""
+
+    process_id: int
+    byte_path: str
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
-    """A worker's counters since its start, each about a second."""
+    """A worker's load, and its counters since its start; several times a second."""
 
     connections: int
+    most_connections: int
+    nominal_bps: int  # of all who watch: the bit rates of what they asked for last
     requests: int
     bytes_sent: int
     bytes_missed: int
     errors: int
+    refused: int  # connections and requests, for want of room
+    tokens_refused: int
+    tokens_replayed: int
+    cmcd_ignored: int
+    prefetched: int
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
@@ -121,7 +168,24 @@ class Told(msgspec.Struct, frozen=True, tag=True):
     told: dict[str, Any]
 
 
-Message: TypeAlias = Need | Forget | Located | Landed | Fill | Moved | Drop | Done | Failed | Gone | Load | Ask | Told
+Message: TypeAlias = (
+    Need
+    | Forget
+    | Located
+    | Landed
+    | Suspect
+    | Fill
+    | Moved
+    | Drop
+    | Done
+    | Failed
+    | Gone
+    | Rotten
+    | Serving
+    | Load
+    | Ask
+    | Told
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

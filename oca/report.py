@@ -41,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     disk_used_bytes: int
     held_version: str
     held: dict[str, tuple[str, ...]] | None = None
+    notes: tuple[str, ...] = ()  # what somebody should look at, and it serves all the same: a volume of several failed
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,5 +72,13 @@ def decode_report(data: bytes) -> Report:
 
 def held_version(held: Held) -> str:
     """A short name for exactly this content: equal if and only if the held files are."""
-    canonical = msgspec.json.encode(dict(held), order="sorted")
-    return hashlib.sha256(canonical).hexdigest()[:16]
+    return show_version(sum(held_digest(package, files) for package, files in held.items()))
+
+
+def held_digest(package_key: str, files: tuple[str, ...]) -> int:
+    """What one package adds to the version: a sum can be kept up with each change, however much is held."""
+    return int.from_bytes(hashlib.sha256(msgspec.json.encode((package_key, files))).digest()[:8], "big")
+
+
+def show_version(total: int) -> str:
+    return f"{total % 2**64:016x}"

@@ -1,10 +1,12 @@
-"""One delivery process: accepts, looks up, sends, logs; what it lacks it asks of the parent.
+"""One delivery process: accepts clients, keeps them within bounds, and lets oca.delivery answer them.
 
-    request path -> Piece (an extent of a stored file, its descriptor, its prebuilt head)  -> sendfile
-                 -> not held whole: Need to the parent -> Located, Landed ...              -> sendfile as bytes land
+Workers share nothing but the listening ports and the parent's socket. Without its parent a worker ends.
 
-A Piece is made once per URL and kept, so that the usual request costs one dictionary look-up. Workers share nothing but
-the listening port, the volume (which they only read) and the parent's socket. Without its parent a worker ends.
+Three things can be asked for without end: connections, bytes, and patience. Connections: of all, at most as many as
+there are descriptors for, of one client at most a share of that; when there is no room, those that idle longest go
+first, then newcomers are told to come back (503). Bytes: those who begin to watch are refused when the nominal bit rate
+of all who watch is beyond what the appliance may serve; those who watch already go on. Patience: a head, a handshake,
+an answer that does not move and one that crawls each have their time.
 """
 
 from __future__ import annotations
@@ -12,114 +14,124 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import errno
+import gc
 import logging
 import os
 import resource
 import signal
 import socket
 import sys
-import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 import uvloop
 
-from config.errors import NearcastError
 from config.logs import start_logging
-from encoder import package as packages
-from encoder.errors import PackageError
-from encoder.package import MANIFEST_NAME, Extent, PackageIndex, StoredFile
+from encoder.package import BLOCK_SIZE
 from oca import messages
-from oca.access_log import AccessLog, Record, truncated
-from oca.errors import OcaError
-from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, head
-from oca.http.connection import Connection, Descriptor, Request
+from oca.access_log import AccessLog
+from oca.delivery import Delivery
+from oca.gate import Gate
+from oca.http.connection import Connection
+from oca.http.tls import BytePath, Certificates, TlsConnection, find_byte_path, load_certificates
 from oca.link import Link
 from oca.messages import Message
+from oca.pieces import FileName, Pieces
+from oca.tokens.keys import parse_keys
 
 logger = logging.getLogger(__name__)
 
-# What makes the usual answer unusual; all of it is decided in oca.http.answer.
-_SPECIAL = frozenset({"range", "if-none-match", "if-match", "if-range"})
-# Pieces are ~1 KiB each; at the limit the oldest half goes, which costs a look-up each to make again.
-_MOST_PIECES = 65536
-# A longer target is not a player's; keeping it would let one client fill the memory.
-_LARGEST_KEPT_TARGET = 512
-# An index without block digests has some 100 KB for a long film.
-_MOST_INDEXES = 256
 _MOST_DESCRIPTORS = 8192
 # Descriptors for what is neither a stored file nor a client: log, local socket, listener, files as they land.
 _SPARE_DESCRIPTORS = 64
+# Clients beyond the limit that are told so, as soon as they ask; for one more, the one that was silent longest goes.
+_MOST_TURNED_AWAY = 32
 _TICK_S = 0.25
 _ACCEPT_AT_ONCE = 64
 _FD_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPT_PAUSE_S = 0.1
-# A head that takes longer than this to arrive is not a player's.
+# A head, or a handshake, that takes longer than this to arrive is not a player's.
 _HEAD_LIMIT_S = 10.0
+# An answer gets this long to come up to a speed at which even sound could not be played.
+_CRAWL_AFTER_S, _CRAWL_BYTES_S = 30.0, 1024
+# A client that is silent this long is left by a worker that was replaced: players ask each few seconds. One that drains
+# does not wait for those.
+_QUIET_LIMIT_S, _DRAIN_QUIET_LIMIT_S = 5.0, 0.5
+# Nominal load from which newcomers are refused: steering sends nobody new from 1.0 on, and reports take some seconds.
+_HARD_LOAD = 1.1
+_LOG_DAY_S = 86400.0
 # Failures of one kind are logged when the first happens, then counted and told this often.
 _REPEATS_EVERY_S = 60.0
-# What players are told where the trouble is ours; what is behind an appliance is not for them.
-_EXCUSES = {
-    404: "no such content is known here",
-    502: "the bytes asked for came wrong from where they are kept",
-    503: "the bytes asked for cannot be had now: what keeps them does not answer",
-    504: "what was asked for is not held here, and only what is held was asked for",
-}
 
 
-class WorkerSettings(msgspec.Struct, frozen=True):
-    """What the parent tells a worker on its command line."""
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent tells a worker when it starts, on its standard input."""
 
     appliance: str
     number: int
     listen_fd: int
+    tls_fd: int  # -1: no TLS
     socket: str
-    volume: str
     access_log: str
+    event_log: str
+    log_bytes: int
+    log_keep: int
     stall_limit_s: float
     idle_limit_s: float
+    requests_per_connection: int
+    connections_per_client: int  # 0: half of all
+    capacity_bps: int  # this worker's share
+    certificates: str
+    ticket_keys: bytes
+    byte_path: BytePath | None  # None: the best that works
+    token_keys: bytes  # a JWK Set; empty: content is for everybody
+    token_issuers: tuple[str, ...]
+    token_audiences: tuple[str, ...]
     log_level: str
-
-
-class Piece:
-    """What one URL stands for, ready to be sent. `descriptor` is None until the file, at `path`, is held whole."""
-
-    __slots__ = ("descriptor", "extent", "head", "key", "part", "path")
-
-    def __init__(self, key: tuple[str, str], part: str, extent: Extent, path: Path) -> None:
-        self.key, self.part, self.extent, self.path = key, part, extent, path
-        self.descriptor: Descriptor | None = None
-        self.head = b""  # of a plain 200, without the Date that ends it
 
 
 class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._volume = Path(settings.volume)
         self._loop = asyncio.get_running_loop()
         self._link = Link(self._hear)
-        self._log = AccessLog(Path(settings.access_log))
-        self._listener = socket.socket(fileno=settings.listen_fd)
+        self._listeners = [socket.socket(fileno=settings.listen_fd)]
+        self._certificates: Certificates | None = None
+        self._byte_path: BytePath | None = None
+        if settings.tls_fd >= 0:
+            self._listeners.append(socket.socket(fileno=settings.tls_fd))
+            self._certificates = load_certificates(Path(settings.certificates), settings.ticket_keys)
+            self._byte_path = settings.byte_path or find_byte_path(self._certificates.default)
+        most_files, self._most_connections = _shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._most_per_client = settings.connections_per_client or max(1, self._most_connections // 2)
         self._connections: set[Connection] = set()
-        self._pieces: dict[bytes, Piece] = {}
-        self._indexes: dict[tuple[str, str], PackageIndex] = {}
-        self._descriptors: dict[Path, Descriptor] = {}
-        self._targets: dict[Path, set[bytes]] = {}  # of the pieces that are kept, by their file
-        self._most_descriptors, self._most_connections = _shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._per_client: Counter[str] = Counter()
+        self._turned_away = 0
+        self._pieces = Pieces(most_files)
+        self._log = _open_log(settings.access_log, settings)
+        self._events = _open_log(settings.event_log, settings)
+        self._gate: Gate | None = None
+        if settings.token_keys:
+            keys = parse_keys(settings.token_keys, "the parent's settings")
+            self._gate = Gate(keys, settings.token_issuers, settings.token_audiences)
+        self._delivery = Delivery(
+            settings.appliance,
+            self._link,
+            self._pieces,
+            self._log,
+            self._events,
+            self._gate,
+            self._note,
+            self._left,
+            settings.requests_per_connection,
+        )
         self._failures: Counter[str] = Counter()
         self._failures_told_at = monotonic()
         self._lines_lost = 0
-        self._load = {"requests": 0, "bytes_sent": 0, "bytes_missed": 0, "errors": 0}
-        self._draining = False
+        self._leaving_since = self._quiet_limit_s = 0.0  # set when nothing new is taken any more
         self._closing = asyncio.Event()
-        self.date = b""  # ends every head: the Date field and the empty line
-        self._hit = ("Cache-Status", f"{settings.appliance}; hit")
-        self._fetched = ("Cache-Status", f"{settings.appliance}; fwd=miss; stored")
-        self._forwarded = ("Cache-Status", f"{settings.appliance}; fwd=miss")
 
     # Lifecycle
 
@@ -127,87 +139,205 @@ class Worker:
         """Serves until the parent is gone, or until a drain has let every answer finish."""
         await self._link.start(Path(self._settings.socket))
         self._loop.add_signal_handler(signal.SIGTERM, self.drain)
-        # Ctrl-C in a terminal reaches us too, but it is for the parent, which then has us drain.
-        self._loop.add_signal_handler(signal.SIGINT, lambda: None)
-        self._listener.setblocking(False)
-        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._loop.add_signal_handler(signal.SIGUSR1, self.hand_over)
+        # Ctrl-C in a terminal reaches us too, but it is for the parent, which then has us drain. So is SIGHUP.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            self._loop.add_signal_handler(number, lambda: None)
+        self._listen(True)
         parent_gone = asyncio.create_task(self._link.ended.wait())
         closing = asyncio.create_task(self._closing.wait())
         self._tick()
+        self._link.say(messages.Serving(os.getpid(), self._byte_path or ""))
         await asyncio.wait([parent_gone, closing], return_when=asyncio.FIRST_COMPLETED)
-        self._loop.remove_reader(self._listener.fileno())
+        self._listen(False)
         for connection in list(self._connections):
             connection.abort()
         parent_gone.cancel()
         closing.cancel()
+        self._tell_load()
         await self._link.close()
         self._log.close()
+        self._events.close()
 
     def drain(self) -> None:
         """Takes nothing new, lets what is under way finish, then ends. The parent bounds how long that may take."""
-        self._draining = True
-        self._loop.remove_reader(self._listener.fileno())
-        for connection in list(self._connections):
-            connection.ends = True
-            if connection.request is None:
-                connection.close()
+        self._leave(_DRAIN_QUIET_LIMIT_S)
+
+    def hand_over(self) -> None:
+        """A successor serves: as `drain`, but in no hurry."""
+        self._leave(_QUIET_LIMIT_S)
+
+    def _leave(self, quiet_limit_s: float) -> None:
+        """A client is told in its next answer that its connection ends: it may be asking at this very moment."""
+        self._quiet_limit_s = min(quiet_limit_s, self._quiet_limit_s or quiet_limit_s)  # a drain stays one
+        self._leaving_since = monotonic()
+        self._listen(False)
+        for connection in self._connections:
+            connection.is_spent = True
         if not self._connections:
             self._closing.set()
 
+    def _listen(self, on: bool) -> None:
+        for listener in self._listeners:
+            listener.setblocking(False)
+            if on:
+                self._loop.add_reader(listener.fileno(), self._accept, listener)
+            else:
+                self._loop.remove_reader(listener.fileno())
+
     def _tick(self) -> None:
-        """Four times a second: dates, counters, the log, and connections that do not move."""
+        """Four times a second: dates, counters, the logs, and connections that do not move."""
         self._loop.call_later(_TICK_S, self._tick)
-        self.date = f"Date: {email.utils.formatdate(usegmt=True)}\r\n\r\n".encode()
-        self._link.say(messages.Load(connections=len(self._connections), **self._load))
-        self._log.flush()
+        delivery = self._delivery
+        delivery.date = f"Date: {email.utils.formatdate(usegmt=True)}\r\n\r\n".encode()
+        nominal_bps = self._tell_load()
+        delivery.is_strained = nominal_bps > self._settings.capacity_bps
+        delivery.is_full = nominal_bps > self._settings.capacity_bps * _HARD_LOAD
+        for log in (self._log, self._events):
+            log.flush()
         if self._log.lost > self._lines_lost:
             self._note(f"the access log cannot be written: {self._log.trouble}", self._log.lost - self._lines_lost)
             self._lines_lost = self._log.lost
         now = monotonic()
         if now - self._failures_told_at > _REPEATS_EVERY_S:
             self._tell_failures(now)
-        for connection in [c for c in self._connections if now - c.moved_at > self._settings.stall_limit_s]:
+        # Nothing is judged before the shortest of the limits.
+        oldest = now - (self._quiet_limit_s or self._settings.stall_limit_s)
+        for connection in [c for c in self._connections if c.moved_at < oldest or c.body_sent]:
             self._judge(connection, now)
+
+    def _tell_load(self) -> int:
+        """Tells the parent what happened so far; gives the nominal bit rate of all who watch."""
+        nominal_bps = sum(connection.rate_bps for connection in self._connections)
+        counts, gate = self._delivery.counts, self._gate
+        self._link.say(
+            messages.Load(
+                connections=len(self._connections),
+                most_connections=self._most_connections,
+                nominal_bps=nominal_bps,
+                requests=counts.requests,
+                bytes_sent=counts.bytes_sent,
+                bytes_missed=counts.bytes_missed,
+                errors=counts.errors,
+                refused=counts.refused,
+                tokens_refused=gate.refused if gate else 0,
+                tokens_replayed=gate.replayed if gate else 0,
+                cmcd_ignored=counts.cmcd_ignored,
+                prefetched=counts.prefetched,
+            )
+        )
+        return nominal_bps
 
     def _judge(self, connection: Connection, now: float) -> None:
         """Ends a connection that has not moved for longer than its state allows."""
-        still = now - connection.moved_at
+        settings, still = self._settings, now - connection.moved_at
         if connection.lingers:
-            connection.close()
+            if still > settings.stall_limit_s:
+                connection.close()
         elif connection.request is None:
             reading = connection.reading_since
-            if (reading and now - reading > _HEAD_LIMIT_S) or still > self._settings.idle_limit_s:
+            quiet = now - max(self._leaving_since, connection.moved_at)
+            is_left = self._leaving_since and quiet > self._quiet_limit_s
+            if reading and now - reading > _HEAD_LIMIT_S:
+                connection.abort()
+            elif still > settings.idle_limit_s or (is_left and not reading):
                 connection.close()
         elif connection.need and not connection.head_is_sent:
-            self._fail(connection, 503, "what was needed did not come in time")
-            connection.resume()
-        elif connection.waits or still > self._settings.idle_limit_s:
+            if still > settings.stall_limit_s:
+                self._delivery.fail_late(connection)
+        elif connection.waits:
+            if still > settings.stall_limit_s:
+                connection.abort()
+        elif still > settings.idle_limit_s or _crawls(connection, now):
             connection.abort()
 
-    def _accept(self) -> None:
+    # Clients
+
+    def _accept(self, listener: socket.socket) -> None:
         for _ in range(_ACCEPT_AT_ONCE):
-            if len(self._connections) >= self._most_connections:
-                self._pause_accepting("as many clients as there are descriptors for")
-                return
             try:
-                sock, address = self._listener.accept()
+                sock, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 if error.errno in _FD_EXHAUSTED:  # the queue stays readable: without a pause this would spin
                     self._pause_accepting(os.strerror(error.errno or 0))
                 return  # anything else is the fault of one client that is gone already (accept(2), ERRORS)
-            sock.setblocking(False)
-            self._connections.add(Connection(self._loop, sock, truncated(address[0]), self))
+            self._admit(sock, address[0], listener)
+
+    def _admit(self, sock: socket.socket, client: str, listener: socket.socket) -> None:
+        if self._per_client[client] >= self._most_per_client:
+            self._note("a client has as many connections as one may have")
+            self._delivery.counts.refused += 1
+            sock.close()
+            return
+        heard = len(self._connections) - self._turned_away
+        is_beyond = heard >= self._most_connections and not self._make_room()
+        if is_beyond:
+            self._note("as many clients as there are descriptors for, none of them idle")
+            self._delivery.counts.refused += 1
+            if self._turned_away >= _MOST_TURNED_AWAY:
+                self._end_a_silent_one()
+        sock.setblocking(False)
+        try:
+            if listener is self._listeners[0]:
+                connection = Connection(self._loop, sock, client, self._delivery)
+            else:
+                assert self._certificates is not None and self._byte_path is not None
+                connection = TlsConnection(
+                    self._loop, sock, client, self._delivery, self._certificates.default, self._byte_path
+                )
+        except OSError:  # it is gone already
+            sock.close()
+            return
+        connection.is_turned_away = connection.is_spent = is_beyond
+        self._turned_away += is_beyond
+        self._connections.add(connection)
+        self._per_client[client] += 1
+
+    def _make_room(self) -> bool:
+        """Closes the connections that idle longest; False if none does."""
+        candidates = (c for c in self._connections if c.is_idle and not c.is_turned_away)
+        idle = sorted(candidates, key=lambda connection: connection.moved_at)
+        for connection in idle[: max(1, len(idle) // 16)]:  # some at once: to find them takes a look at all
+            connection.close()
+        return bool(idle)
+
+    def _end_a_silent_one(self) -> None:
+        """Of those that are only to hear that there is no room, the one that has not asked for longest goes."""
+        turned_away = (c for c in self._connections if c.is_turned_away)
+        min(turned_away, key=lambda connection: connection.moved_at).close()
+
+    def _left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._turned_away -= connection.is_turned_away
+        self._per_client[connection.client] -= 1
+        if not self._per_client[connection.client]:
+            del self._per_client[connection.client]
+        if self._leaving_since and not self._connections:
+            self._closing.set()
 
     def _pause_accepting(self, why: str) -> None:
         self._note(f"cannot accept: {why}")
-        self._loop.remove_reader(self._listener.fileno())
+        self._listen(False)
         self._loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
 
     def _accept_again(self) -> None:
-        if not self._draining:
-            self._loop.add_reader(self._listener.fileno(), self._accept)
+        if not self._leaving_since:
+            self._listen(True)
+
+    # What the parent says of its own accord
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, messages.Gone):
+            self._pieces.forget(FileName(message.title, message.package, message.file))
+        elif isinstance(message, messages.Rotten):
+            name = FileName(message.title, message.package, message.file)
+            self._pieces.distrust(name, message.block)
+            for connection in [c for c in self._connections if _sends_from(c, name, message.block)]:
+                connection.abort()
+
+    # Failures
 
     def _note(self, failure: str, times: int = 1) -> None:
         """Logs a failure when it is the first of its kind, else counts it."""
@@ -222,338 +352,41 @@ class Worker:
         self._failures.clear()
         self._failures_told_at = now
 
-    # Requests (oca.http.connection.Handler)
 
-    def respond(self, connection: Connection, request: Request) -> None:
-        if request.complaint is not None:
-            connection.complain(*request.complaint)
-            return
-        if request.method not in ("GET", "HEAD"):
-            self._respond_other(connection, request)
-            return
-        piece = self._pieces.get(_kept_path(request.target))
-        if piece is not None and piece.descriptor is not None:
-            self._send(connection, request, piece, piece.descriptor)
-            return
-        self._look_up(connection, request)
+def _crawls(connection: Connection, now: float) -> bool:
+    age = now - connection.started_at
+    return age > _CRAWL_AFTER_S and connection.body_sent < age * _CRAWL_BYTES_S
 
-    def answered(self, connection: Connection, *, whole: bool) -> None:
-        request, piece = connection.request, connection.piece
-        assert request is not None
-        missed = connection.missed
-        self._forget_need(connection)
-        sent = connection.body_sent
-        load = self._load
-        load["requests"] += 1
-        load["bytes_sent"] += sent
-        load["bytes_missed"] += sent if missed and connection.status < 400 else 0
-        load["errors"] += connection.status >= 500
-        query = request.target.partition(b"?")[2].decode("latin-1")
-        extent_of = piece if isinstance(piece, Piece) else None
-        if extent_of is not None:
-            (title, package), part = extent_of.key, extent_of.part
-        else:
-            title, package, part = _named(request.target)
-        self._log.write(
-            Record(
-                time=time.time(),
-                appliance=self._settings.appliance,
-                client=connection.address,
-                method=request.method,
-                title=title,
-                package=package,
-                file=extent_of.extent.file.name if extent_of else "",
-                part=part,
-                status=connection.status,
-                bytes=sent,
-                whole=whole,
-                hit=not missed and connection.status < 400,
-                seconds=round(monotonic() - connection.started_at, 6),
-                agent=request.headers.get("user-agent", "")[:256],
-                cmcd=_cmcd(query, request.headers),
-            )
-        )
 
-    def closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        if self._draining and not self._connections:
-            self._closing.set()
-
-    def _respond_other(self, connection: Connection, request: Request) -> None:
-        if request.method == "OPTIONS":
-            connection.send(204, head(204, (*PREFLIGHT_HEADERS, *_closing(connection)))[:-2] + self.date)
-        else:
-            sentence = f"{request.method} is not for content, expected GET, HEAD or OPTIONS"
-            connection.complain(405, sentence, (("Allow", "GET, HEAD, OPTIONS"), *CORS_HEADERS))
-
-    def _fail(self, connection: Connection, status: int, reason: str) -> None:
-        """Answers that it cannot be done now. The reason is for our log only: it names disks and upstreams."""
-        self._forget_need(connection)
-        if status >= 500:
-            self._note(reason)
-        told = status if status in _EXCUSES else 503
-        self._complain(connection, told, _EXCUSES[told])
-
-    def _complain(self, connection: Connection, status: int, sentence: str) -> None:
-        retry = (("Retry-After", "1"),) if status == 503 else ()
-        connection.complain(status, sentence, (*CORS_HEADERS, *retry))
-
-    def _send(self, connection: Connection, request: Request, piece: Piece, descriptor: Descriptor) -> None:
-        """Answers from a file that is held whole."""
-        connection.piece = piece
-        headers = request.headers
-        if (
-            request.method == "GET"
-            and not connection.is_last
-            and not connection.missed
-            and _SPECIAL.isdisjoint(headers)
-        ):
-            extent = piece.extent
-            end = extent.offset + extent.length
-            connection.send_file(200, piece.head + self.date, descriptor, extent.offset, end, end)
-            return
-        decision = decide(request.method, headers, piece.extent)
-        answer = self._head(connection, decision, self._fetched if connection.missed else self._hit)
-        connection.send_file(decision.status, answer, descriptor, decision.first, decision.end, decision.end)
-
-    def _head(self, connection: Connection, decision: Decision, cache_status: tuple[str, str]) -> bytes:
-        fields = (*decision.headers, cache_status, *CORS_HEADERS, *_closing(connection))
-        return head(decision.status, fields)[:-2] + self.date
-
-    # Look-up: from a URL to a piece
-
-    def _look_up(self, connection: Connection, request: Request) -> None:
-        """Finds what the URL stands for and answers, or asks the parent."""
-        try:
-            name = packages.parse_content_path(_decoded(request.target))
-            try:
-                extent = self._locate(self._index(name.title, name.package), name.package, name.path)
-            except FileNotFoundError:
-                self._need_manifest(connection, request, name.title, name.package)
-                return
-            folder = self._volume / name.title / name.package
-            piece = Piece((name.title, name.package), name.path, extent, folder / extent.file.name)
-            connection.piece = piece
-            try:
-                descriptor = self._descriptor(piece.path)
-            except FileNotFoundError:
-                self._need(connection, request, piece)
-                return
-        except PackageError as error:
-            self._complain(connection, error.status, str(error))
-            return
-        except NearcastError as error:
-            self._fail(connection, error.status, str(error))
-            return
-        except OSError as error:  # no descriptors, a disk that fails
-            self._fail(connection, 503, f"a stored file cannot be opened: {os.strerror(error.errno or 0)}")
-            return
-        piece.descriptor = descriptor
-        decision = decide("GET", {}, piece.extent)
-        piece.head = head(200, (*decision.headers, self._hit, *CORS_HEADERS))[:-2]
-        self._keep(_kept_path(request.target), piece)
-        self._send(connection, request, piece, descriptor)
-
-    def _index(self, title: str, package: str) -> PackageIndex:
-        """The package's index. Raises FileNotFoundError if its manifest is not held, OcaError if it is not right."""
-        index = self._indexes.get((title, package))
-        if index is None:
-            data = (self._volume / title / package / MANIFEST_NAME).read_bytes()
-            if packages.package_name(data) != package:
-                raise OcaError(f"the manifest of {title}/{package} has another digest than its name", status=503)
-            try:
-                index = PackageIndex(_without_blocks(packages.decode(data)))
-            except PackageError as error:
-                raise OcaError(f"the manifest of {title}/{package} is of no use: {error}", status=503) from error
-            if len(self._indexes) >= _MOST_INDEXES:
-                self._indexes.pop(next(iter(self._indexes)))
-            self._indexes[title, package] = index
-        return index
-
-    def _locate(self, index: PackageIndex, package: str, part: str) -> Extent:
-        if part != MANIFEST_NAME:
-            return index.locate(part)
-        # The manifest does not list itself; the package's name is its digest.
-        size = (self._volume / index.package.title / package / MANIFEST_NAME).stat().st_size
-        return Extent(StoredFile(MANIFEST_NAME, size, package, ()), 0, size, packages.media_type(MANIFEST_NAME))
-
-    def _descriptor(self, path: Path) -> Descriptor:
-        """Raises FileNotFoundError. The name exists only while the file is whole and right."""
-        descriptor = self._descriptors.get(path)
-        if descriptor is None:
-            descriptor = self._descriptors[path] = Descriptor(path)
-            if len(self._descriptors) > self._most_descriptors:
-                self._forget(next(iter(self._descriptors)))
-        return descriptor
-
-    def _keep(self, target: bytes, piece: Piece) -> None:
-        if len(target) > _LARGEST_KEPT_TARGET:
-            return
-        if len(self._pieces) >= _MOST_PIECES:
-            for old in list(self._pieces)[: _MOST_PIECES // 2]:
-                self._targets[self._pieces.pop(old).path].discard(old)
-        self._pieces[target] = piece
-        self._targets.setdefault(piece.path, set()).add(target)
-
-    def _forget(self, path: Path) -> None:
-        """The file is no longer held, or its descriptor is needed for another one."""
-        descriptor = self._descriptors.pop(path, None)
-        if descriptor is not None:
-            descriptor.retire()
-        for target in self._targets.pop(path, ()):
-            del self._pieces[target]
-
-    # Misses
-
-    def _need_manifest(self, connection: Connection, request: Request, title: str, package: str) -> None:
-        if connection.missed:  # it was fetched for this request, and is not there
-            self._fail(connection, 503, f"the manifest of {title}/{package} was fetched and is gone")
-            return
-        id = self._link.next_id()
-        connection.need, connection.missed = id, True
-
-        def hear(message: Message) -> None:
-            if isinstance(message, messages.Failed):
-                self._fail(connection, message.status, message.reason)
-            elif isinstance(message, messages.Done):
-                self._forget_need(connection)
-                self._look_up(connection, request)
-            connection.resume()
-
-        need = messages.Need(id, title, package, MANIFEST_NAME, 0, 0, cached_only=_cached_only(request))
-        self._link.ask(id, need, hear)
-
-    def _need(self, connection: Connection, request: Request, piece: Piece) -> None:
-        """Asks the parent for bytes that are not held whole, and sends them as they land."""
-        connection.missed = True
-        cached_only = _cached_only(request)
-        decision = decide(request.method, request.headers, piece.extent)
-        if decision.first == decision.end:
-            if cached_only:
-                self._complain(connection, 504, _EXCUSES[504])
-            else:
-                connection.send(decision.status, self._head(connection, decision, self._forwarded))
-            return
-        id = self._link.next_id()
-        connection.need = id
-        located: messages.Located | None = None
-
-        def hear(message: Message) -> None:
-            nonlocal located
-            if isinstance(message, messages.Located):
-                located = message
-            elif isinstance(message, messages.Landed) and connection.head_is_sent:
-                connection.advance(message.upto)
-            elif isinstance(message, messages.Landed) and located is not None:
-                try:
-                    descriptor = _open_landing(located)
-                except OSError as error:
-                    self._fail(connection, 503, f"a landing file cannot be opened: {os.strerror(error.errno or 0)}")
-                else:
-                    answer = self._head(connection, decision, self._fetched)
-                    first, end = decision.first, decision.end
-                    connection.send_file(decision.status, answer, descriptor, first, end, message.upto)
-                    descriptor.retire()
-            elif isinstance(message, messages.Failed):
-                if connection.head_is_sent:
-                    self._note(message.reason)
-                    connection.abort()
-                else:
-                    self._fail(connection, message.status, message.reason)
-            connection.resume()
-
-        file = piece.extent.file.name
-        need = messages.Need(id, *piece.key, file, decision.first, decision.end, cached_only=cached_only)
-        self._link.ask(id, need, hear)
-
-    def _forget_need(self, connection: Connection) -> None:
-        if connection.need:
-            self._link.forget(connection.need)
-            self._link.say(messages.Forget(connection.need))
-            connection.need = 0
-
-    def _hear(self, message: Message) -> None:
-        if isinstance(message, messages.Gone):
-            self._forget(Path(message.path))
+def _sends_from(connection: Connection, name: FileName, block: int) -> bool:
+    """Whether the answer under way has bytes of this block (-1: of any), sent or to be sent."""
+    piece = connection.piece
+    if piece is None or piece.name != name or not connection.head_is_sent:
+        return False
+    extent = piece.extent
+    return block < 0 or (
+        extent.offset < (block + 1) * BLOCK_SIZE and extent.offset + extent.length > block * BLOCK_SIZE
+    )
 
 
 def _shares(limit: int) -> tuple[int, int]:
     """How many stored files may be open, and how many clients, when a process may have `limit` descriptors."""
-    files = max(1, min(limit // 2, _MOST_DESCRIPTORS))
-    return files, max(1, limit - files - _SPARE_DESCRIPTORS)
+    files = max(1, min(limit // 4, _MOST_DESCRIPTORS))
+    return files, max(1, limit - files - _SPARE_DESCRIPTORS - _MOST_TURNED_AWAY)
 
 
-def _open_landing(located: messages.Located) -> Descriptor:
-    """The file whose bytes are landing. Raises OSError.
-
-    It may have got its final name since the parent told the other one. Or it was dropped and asked for again: then the
-    path is that of another file, still full of holes, and only the inode tells.
-    """
-    path = Path(located.path)
-    for name in (path, path.with_name(path.name.removesuffix(packages.RESERVED_SUFFIXES[0]))):
-        with suppress(FileNotFoundError):
-            descriptor = Descriptor(name)
-            if os.fstat(descriptor.fd).st_ino == located.inode:
-                return descriptor
-            descriptor.retire()
-    raise FileNotFoundError(errno.ENOENT, "the file whose bytes landed is gone", located.path)
-
-
-def _without_blocks(package: packages.Package) -> packages.Package:
-    """A worker verifies nothing: without the digests an index is a third of its size."""
-    replace = msgspec.structs.replace
-    return replace(package, files=tuple(replace(file, blocks=()) for file in package.files))
-
-
-def _closing(connection: Connection) -> tuple[tuple[str, str], ...]:
-    return (("Connection", "close"),) if connection.is_last else ()
-
-
-def _cached_only(request: Request) -> bool:
-    return "only-if-cached" in request.headers.get("cache-control", "").lower()
-
-
-def _kept_path(target: bytes) -> bytes:
-    """The path without query and token: what a piece is kept by, as neither changes what is served."""
-    path = target.partition(b"?")[0]
-    if path.startswith(b"/t/"):
-        end = path.find(b"/", 3)
-        if end > 0:
-            return path[end:]
-    return path
-
-
-def _decoded(target: bytes) -> str:
-    """Raises PackageError."""
-    try:
-        return unquote_to_bytes(target.partition(b"?")[0]).decode("ascii")
-    except UnicodeDecodeError:
-        raise PackageError("the path of a content URL is ASCII", status=404) from None
-
-
-def _named(target: bytes) -> tuple[str, str, str]:
-    """Title, package and part, for the log; empty where it is no content URL: a token may be anywhere in it then."""
-    try:
-        _, title, package, part = packages.parse_content_path(_decoded(target))
-    except PackageError:
-        return "", "", ""
-    return title, package, part
-
-
-def _cmcd(query: str, headers: dict[str, str]) -> str:
-    """What the player said about itself; headers win over the query (CTA-5004-B section 6)."""
-    told = [value for name, value in headers.items() if name.startswith("cmcd-")]
-    if told:
-        return ",".join(told)[:2048]
-    fields = (field.partition("=") for field in query.split("&"))
-    raw = next((value for name, _, value in fields if name == "CMCD"), "")
-    return unquote_to_bytes(raw).decode("utf-8", "replace")[:2048]
+def _open_log(path: str, settings: WorkerSettings) -> AccessLog:
+    return AccessLog(Path(path), largest_bytes=settings.log_bytes, oldest_s=_LOG_DAY_S, keep=settings.log_keep)
 
 
 def main() -> None:
-    """Started by the parent: `python -m oca.worker SETTINGS` with the settings as JSON."""
-    settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
+    """Started by the parent: `python -m oca.worker`, with the settings as JSON on standard input."""
+    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerSettings)
     start_logging(settings.log_level)
+    # Nothing here is cyclic but what lives as long as the process: rare and short collections.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -7,7 +7,6 @@ while storage cannot be reached, what was known is served on, and /readyz says s
 from __future__ import annotations
 
 import asyncio
-import base64
 import errno
 import hashlib
 import logging
@@ -30,7 +29,7 @@ from encoder.errors import PackageError
 from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, problem
 from oca.http.conditions import not_modified
 from origin.catalog import Catalog, Entry
-from origin.content import Content, Located
+from origin.content import Content
 from origin.errors import ListenError, StorageError, UnknownTitle
 from origin.openapi import Readiness, Titles, describe
 from origin.storage import Storage, open_storage
@@ -132,13 +131,11 @@ class OriginService:
         entries = await self._catalog.entries()
         located = await self._content.locate(request.path, entries)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        decision = decide(request.method, headers, located.extent)
+        decision = decide(request.method, headers, located.extent, several=False)
         if decision.status >= 400:
             return _refusal(decision)
         response = web.StreamResponse(status=decision.status, headers=dict(decision.headers))
         response.headers["Cache-Status"] = "origin; hit"
-        if "sha-256" in headers.get("want-repr-digest", "").lower():
-            response.headers.update(_repr_digest(located))
         if decision.first == decision.end:
             await response.prepare(request)
             await response.write_eof()
@@ -261,14 +258,6 @@ def _preflight() -> web.Response:
 def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-
-
-def _repr_digest(located: Located) -> dict[str, str]:
-    """RFC 9530, for whole files: of their pieces no digest is known."""
-    file, extent = located.extent.file, located.extent
-    if extent.length != file.size:
-        return {}
-    return {"Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest)).decode()}:"}
 
 
 def _conditional_json(request: web.Request, body: bytes) -> web.Response:

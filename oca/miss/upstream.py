@@ -1,26 +1,46 @@
-"""Asks other appliances and the origin for bytes, in order, and gives one that failed a rest.
+"""Asks other appliances and the origin for bytes: in order, no more at once than they bear, and once more if need be.
 
 Peers are asked with `Cache-Control: only-if-cached` (RFC 9111 5.2.1.7), so that a peer which lacks the bytes says so
 (504) instead of asking us in turn. The origin, the last of the list, is asked without it.
+
+An upstream that failed rests (oca.miss.breaker), and is then passed over while there is another. When its rest is over,
+one request asks it in its old place, before those that are well: asked after them it would never be asked again, since
+the origin has everything. That one request may lose its share of time, and nobody else does.
+
+Where all others have failed, those that rest are asked all the same, better late than never: but one request at a time,
+and whoever comes meanwhile waits for its outcome. So the only upstream of an appliance is found again by the first
+request that it answers, all who waited are refused by one failure, and what recovers meets one request and not a herd.
+
+When everybody has failed, those that were down or busy are asked once more after a pause by chance, if the budget
+(oca.miss.budget) allows. The pause ends early enough that a player who has waited since the first question, or since
+the last bytes, is still there: upstreams have half of its patience each, so nothing is retried after more than that.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 import aiohttp
 
 from oca.errors import UpstreamError
+from oca.miss.breaker import Breaker
+from oca.miss.budget import RetryBudget
+from oca.miss.door import Door, Priority, Unavailable, UpstreamState
 
-logger = logging.getLogger(__name__)
-
-# An upstream that failed is asked last for this long: long enough that a dead one costs nearly nothing, short enough
-# that one which was restarted is found again within a fill.
-REST_S = 10.0
 _PIECE_BYTES = 256 * 1024
+# Honest answers about one file, which say nothing of how the upstream is.
+_NOT_THERE = (404, 504)
+# 256 MiB of blocks under way: far more than fills any appliance's link, and few enough for any web server.
+MOST_AT_ONCE = 64
+# A fill has no player who waits; but what cannot be had for so many times as long is not to be had now.
+_FILL_PATIENCE = 10
+# Of one upstream's share of time: long enough for a process that is restarted, short enough for its answer after it.
+_LONGEST_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,70 +52,203 @@ class Source:
 
 
 class Upstreams:
-    """`stall_s` bounds connecting and each wait for bytes: who is silent for longer counts as failed."""
+    """`stall_s` bounds connecting, each wait for bytes and the wait for room: who takes longer is given up.
+
+    `credentials` makes headers that each request carries besides; `draw` gives numbers in [0, 1) for the jitter.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, stall_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        session: aiohttp.ClientSession,
+        stall_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most_at_once: int = MOST_AT_ONCE,
+        credentials: Callable[[], dict[str, str]] = dict,
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        self.stall_s = stall_s
+        self.clock = clock
+        self.draw = draw
+        self.budget = RetryBudget(clock())
         self._session = session
         self._timeout = aiohttp.ClientTimeout(connect=stall_s, sock_connect=stall_s, sock_read=stall_s)
-        self._clock = clock
-        self._resting: dict[str, float] = {}
-        self.fetched_bytes: dict[str, int] = {}
+        self._most_at_once = most_at_once
+        self._credentials = credentials
+        self._doors: dict[str, Door] = {}
+
+    # Whom to ask
+
+    def attempts(self, sources: Sequence[Source], priority: Priority = Priority.MISS) -> Attempts:
+        """All of them in their order, for one document or block."""
+        self.budget.earn(self.clock())
+        return Attempts(self, sources, priority)
 
     def order(self, sources: Sequence[Source]) -> list[Source]:
         """The same sources, those that rest last."""
-        now = self._clock()
-        return sorted(sources, key=lambda source: self._resting.get(source.url, 0.0) > now)
-
-    async def read(self, source: Source, path: str, first: int, end: int) -> AsyncGenerator[bytes, None]:
-        """Bytes [first, end) of a content URL in pieces. Raises UpstreamError, also after some pieces have come."""
-        headers = {**_headers(source), "Range": f"bytes={first}-{end - 1}"}
-        left = end - first
-        try:
-            async with self._session.get(source.url + path, headers=headers, timeout=self._timeout) as answer:
-                if answer.status != 206:
-                    raise self._refused(source, path, answer.status)
-                async for piece in answer.content.iter_chunked(_PIECE_BYTES):
-                    if len(piece) > left:
-                        raise UpstreamError(f"{source.url}{path} sent more than was asked for", status=502)
-                    left -= len(piece)
-                    self.fetched_bytes[source.url] = self.fetched_bytes.get(source.url, 0) + len(piece)
-                    yield piece
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            self.rest(source, type(error).__name__)
-            raise UpstreamError(f"{source.url} does not answer ({type(error).__name__})", status=503) from error
-        if left:
-            self.rest(source, "short answer")
-            raise UpstreamError(f"{source.url}{path} ended {left} bytes early", status=502)
-
-    async def read_whole(self, source: Source, path: str, limit: int) -> bytes:
-        """A small document. Raises UpstreamError (404 where the source says that there is no such thing)."""
-        try:
-            async with self._session.get(source.url + path, headers=_headers(source), timeout=self._timeout) as answer:
-                if answer.status != 200:
-                    raise self._refused(source, path, answer.status)
-                pieces = []
-                async for piece in answer.content.iter_chunked(_PIECE_BYTES):
-                    pieces.append(piece)
-                    if sum(map(len, pieces)) > limit:
-                        raise UpstreamError(f"{source.url}{path} is larger than {limit} bytes", status=502)
-                return b"".join(pieces)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            self.rest(source, type(error).__name__)
-            raise UpstreamError(f"{source.url} does not answer ({type(error).__name__})", status=503) from error
+        return sorted(sources, key=lambda source: not self.door(source).is_next())
 
     def rest(self, source: Source, why: str) -> None:
-        """This source failed: ask it last for a while."""
-        if self._resting.get(source.url, 0.0) <= self._clock():
-            logger.warning("an upstream failed and rests", extra={"upstream": source.url, "why": why})
-        self._resting[source.url] = self._clock() + REST_S
+        """What this source gave was wrong: ask it last for a while."""
+        self.door(source).trip(why)
 
-    def _refused(self, source: Source, path: str, status: int) -> UpstreamError:
-        """404 and 504 are honest answers about one file; anything else says that the source is not well."""
-        if status not in (404, 504):
-            self.rest(source, f"status {status}")
-        return UpstreamError(f"{source.url}{path} answered {status}", status=404 if status == 404 else 503)
+    def door(self, source: Source) -> Door:
+        door = self._doors.get(source.url)
+        if door is None:
+            breaker = Breaker(self.draw)
+            door = self._doors[source.url] = Door(source.url, breaker, self._most_at_once, self.clock)
+        return door
+
+    # Asking
+
+    def read(
+        self, source: Source, path: str, first: int, end: int, priority: Priority = Priority.MISS
+    ) -> AsyncGenerator[bytes, None]:
+        """Bytes [first, end) of a content URL in pieces. Raises UpstreamError, also after some pieces have come."""
+        return self._pieces(
+            source, path, priority, {"Range": f"bytes={first}-{end - 1}"}, 206, end - first, end - first
+        )
+
+    async def read_whole(self, source: Source, path: str, limit: int, priority: Priority = Priority.MISS) -> bytes:
+        """A small document. Raises UpstreamError (404 where the source says that there is no such thing)."""
+        async with aclosing(self._pieces(source, path, priority, {}, 200, 0, limit)) as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def _pieces(
+        self, source: Source, path: str, priority: Priority, headers: dict[str, str], status: int, least: int, most: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of an answer that has to have this status and from `least` to `most` bytes."""
+        door = self.door(source)
+        ticket = await door.enter(priority, self.stall_s * (_FILL_PATIENCE if priority is Priority.FILL else 1))
+        count = 0
+        try:
+            headers = {**_headers(source), **self._credentials(), **headers}
+            with _translated(source, door, ticket):
+                async with self._session.get(source.url + path, headers=headers, timeout=self._timeout) as answer:
+                    if answer.status in _NOT_THERE:
+                        door.succeed(ticket)
+                        raise UpstreamError(
+                            f"{source.url}{path} answered {answer.status}", status=404 if answer.status == 404 else 503
+                        )
+                    if answer.status != status:
+                        door.fail(ticket, f"status {answer.status}", is_costly=False)
+                        raise Unavailable(f"{source.url}{path} answered {answer.status}")
+                    async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+                        count += len(piece)
+                        door.moved(ticket, len(piece))
+                        if count > most:
+                            break
+                        yield piece
+            if not least <= count <= most:
+                door.fail(ticket, "an answer of the wrong size", is_costly=True)
+                raise UpstreamError(f"{source.url}{path} sent {count} bytes, expected {least} to {most}", status=502)
+            door.succeed(ticket)
+        finally:
+            door.leave(ticket)
+
+    # For the metrics
+
+    def snapshot(self) -> list[UpstreamState]:
+        """Everybody who was ever asked, or put in order to be."""
+        return [door.state() for door in self._doors.values()]
+
+    @property
+    def retries_left(self) -> float:
+        return self.budget.left(self.clock())
+
+    @property
+    def fetched_bytes(self) -> dict[str, int]:
+        return {url: door.bytes for url, door in self._doors.items()}
+
+
+class Attempts:
+    """Goes through sources until whoever iterates has what it wants, and asks the one whose turn it is.
+
+    Who is next is decided each time anew: while one was asked, another may have failed or recovered.
+    """
+
+    def __init__(self, upstreams: Upstreams, sources: Sequence[Source], priority: Priority) -> None:
+        self._upstreams = upstreams
+        self._priority = priority
+        self._waits_since = upstreams.clock()
+        self._left = list(sources)
+        self._again: list[Source] = []  # those that were down or busy in the first round
+        self._is_second_round = False
+        self._source: Source
+
+    def __aiter__(self) -> Attempts:
+        return self
+
+    async def __anext__(self) -> Source:
+        if not self._left and not await self._start_again():
+            raise StopAsyncIteration
+        self._source = self._upstreams.order(self._left)[0]
+        self._left.remove(self._source)
+        if self._is_second_round:
+            self._upstreams.door(self._source).retries += 1
+        return self._source
+
+    async def read(self, path: str, first: int, end: int) -> AsyncGenerator[bytes, None]:
+        """As of Upstreams, of the source whose turn it is."""
+        with self._noting_failure():
+            async with aclosing(self._upstreams.read(self._source, path, first, end, self._priority)) as pieces:
+                async for piece in pieces:
+                    self._waits_since = self._upstreams.clock()
+                    yield piece
+
+    async def read_whole(self, path: str, limit: int) -> bytes:
+        """As of Upstreams, of the source whose turn it is."""
+        with self._noting_failure():
+            return await self._upstreams.read_whole(self._source, path, limit, self._priority)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Unavailable:
+            self._again.append(self._source)
+            raise
+
+    async def _start_again(self) -> bool:
+        """Waits and begins the second round, if there is a point in it, time for it and the budget allows."""
+        if self._is_second_round or not self._again:
+            return False
+        upstreams, now = self._upstreams, self._upstreams.clock()
+        spare_s = self._waits_since + upstreams.stall_s - now
+        if spare_s <= 0 or not upstreams.budget.spend(now):
+            return False
+        self._is_second_round = True
+        self._left, self._again = self._again, []
+        await asyncio.sleep(upstreams.draw() * min(spare_s, upstreams.stall_s * _LONGEST_PAUSE))
+        return True
+
+
+@contextmanager
+def _translated(source: Source, door: Door, ticket: int) -> Iterator[None]:
+    """What the client library raises becomes our own, and the door hears of it."""
+    try:
+        yield
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        why, is_costly = _diagnosis(error)
+        door.fail(ticket, why, is_costly=is_costly)
+        raise Unavailable(f"{source.url} does not answer ({why})") from error
+
+
+def _diagnosis(error: Exception) -> tuple[str, bool]:
+    """What is wrong, in words, and whether it cost time or will cost each who asks: then one failure is enough."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"its certificate does not hold: {error.certificate_error}", True
+        case aiohttp.ClientSSLError():
+            return f"no TLS with it: {error.os_error.strerror or error.os_error}", True
+        case aiohttp.ClientConnectorError():
+            return f"no connection: {error.os_error.strerror or error.os_error}", True
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection in time", True
+        case TimeoutError():
+            return "silent for too long", True
+        case _:
+            return f"cut off: {type(error).__name__}", False
 
 
 def _headers(source: Source) -> dict[str, str]:

@@ -1,388 +1,278 @@
-"""A directory that holds content, whose tree is its own inventory.
+"""One volume: a directory of content, the threads that work on it, and whether it is well.
 
     {title}/{package}/package.json      stored first; its digest is the package's name
-    {title}/{package}/{file}            whole, every block verified: the name is the commit
-    {title}/{package}/{file}.partial    sparse, while blocks arrive
-    {title}/{package}/{file}.blocks     one byte a block: 1 once the block was verified and synced
+    {title}/{package}/{file}...         see oca.store.blocks
+    .lock .nearcast-*                   ours, and no content
 
-A block's byte is set only after the block's bytes were synced, and a file gets its name only after all its blocks were.
-So whatever instant a process or the machine dies at, what is there afterwards is right, and nothing has to be replayed.
-
-Files that a plan placed are read-only (mode 0444); those that a miss pulled through are not (0644) and are the first to
-go when room is needed, oldest first. The format reserves the two suffixes, so no file of a package
-can be called so.
-
-One process owns a volume at a time (flock). All calls block. The parent makes those of `Partial`, which move or sync
-bytes, in threads, and those of `Volume` in its event loop: they touch only names, and so need no locks.
+Whatever touches the disk goes through `run`, in threads of this volume's own: a disk that hangs holds up nobody who
+waits for another one. The event loop only ever waits for outcomes, and stops waiting when the volume is taken out.
+A volume is taken out when an error says that it is the disk that failed, not a file (EROFS, ENODEV, EIO on a write...),
+when a probe fails or does not come back, or when too many blocks cannot be read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
-import hashlib
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
-from encoder import package as packages
-from encoder.errors import PackageError
-from encoder.package import MANIFEST_NAME, Package, StoredFile
-from oca.errors import NotHeld, SpaceError, VolumeInUse
-from oca.report import EVERY_FILE
+from oca.errors import VolumeFailed, VolumeInUse
+from oca.store import health
+from oca.store.health import Identity
+from oca.store.inventory import FileKey
 
 logger = logging.getLogger(__name__)
 
-_PARTIAL, _BLOCKS = packages.RESERVED_SUFFIXES
+_Result = TypeVar("_Result")
+
 _LOCK_NAME = ".lock"
-_PLANNED_MODE = 0o444
-_PULLED_MODE = 0o644
+# Enough to keep a disk's queue busy with reads, writes and digests; more would only wait for each other.
+_THREADS = 8
+# Errors that are the volume's and not one file's: unmounted or lost (ENODEV, ENXIO, ESTALE, ENOTCONN, ESHUTDOWN), its
+# file system gave up (EROFS, EUCLEAN), or a write or a name could not be had from the disk (EIO, EREMOTEIO, ETIMEDOUT).
+_FATAL = frozenset(
+    {
+        errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EROFS, errno.EUCLEAN, errno.ENODEV, errno.ENXIO,
+        errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN,
+    }
+)  # fmt: skip
+# One lost sector is repaired in place. A disk that has lost this many since the start loses more each minute.
+_MOST_UNREADABLE = 16
 # A volume that is filled to the last byte slows down and cannot even log; keep this much of it free.
 _HEADROOM_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, order=True)
-class FileKey:
-    """Names one stored file of one package."""
-
-    title: str
-    package: str
-    file: str
-
-    @property
-    def package_key(self) -> str:
-        return f"{self.title}/{self.package}"
-
-
-class Partial:
-    """A file whose blocks are arriving: open for writing, with the record of which are there."""
-
-    def __init__(self, path: Path, file: StoredFile) -> None:
-        self.file = file
-        self.path = path.with_name(path.name + _PARTIAL)
-        self.is_committed = False
-        self._final = path
-        self._blocks_path = path.with_name(path.name + _BLOCKS)
-        if not self.path.exists():
-            # Marks without the bytes they vouch for: a crash came between the tidying of the two.
-            self._blocks_path.unlink(missing_ok=True)
-        self._fd = self._blocks_fd = -1
-        try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
-            self._blocks_fd = os.open(self._blocks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PULLED_MODE)
-            os.ftruncate(self._fd, file.size)
-            os.ftruncate(self._blocks_fd, len(file.blocks))
-            self.have = bytearray(os.pread(self._blocks_fd, len(file.blocks), 0))
-        except OSError:
-            self.close()
-            raise
-        self.inode = os.fstat(self._fd).st_ino
-
-    def write(self, data: bytes, offset: int) -> None:
-        """Bytes that have landed but are not verified yet. Raises SpaceError."""
-        view = memoryview(data)
-        try:
-            while view:
-                written = os.pwrite(self._fd, view, offset)
-                view, offset = view[written:], offset + written
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise SpaceError(f"no room for {self.file.name}: {error.strerror}", status=507) from error
-            raise
-
-    def verify(self, block: int) -> bool:
-        """Reads a block back and, if its digest is right, makes it held."""
-        first, end = packages.block_range(block, self.file.size)
-        digest = hashlib.sha256(os.pread(self._fd, end - first, first)).hexdigest()
-        if digest != self.file.blocks[block]:
-            return False
-        os.fdatasync(self._fd)
-        os.pwrite(self._blocks_fd, b"\x01", block)
-        self.have[block] = 1
-        return True
-
-    @property
-    def is_whole(self) -> bool:
-        return all(self.have)
-
-    def commit(self, *, planned: bool) -> None:
-        """Gives the whole file its name."""
-        os.fdatasync(self._blocks_fd)
-        os.fchmod(self._fd, _PLANNED_MODE if planned else _PULLED_MODE)
-        os.fsync(self._fd)
-        self.path.rename(self._final)
-        self._blocks_path.unlink()
-        _sync_directory(self._final.parent)
-        self.is_committed = True
-
-    def close(self) -> None:
-        for fd in (self._fd, self._blocks_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._fd = self._blocks_fd = -1
+_LAST = 19
+_PROBE_LIMIT_S = 10.0
+# How old the number of free bytes may be when something new is placed.
+_FREE_FOR_S = 1.0
 
 
 class Volume:
-    """One directory of content. `limit_bytes` is what it may hold; 0 means what the file system has.
+    """`failure` is a sentence while it is taken out, and empty while it is well; `failed` hears of it once.
 
-    `gone` hears the path of every file that was dropped, for whatever reason.
+    `limit_bytes` is what it may hold; 0 means what the file system has.
     """
 
-    def __init__(self, root: Path, limit_bytes: int = 0, gone: Callable[[Path], None] = lambda path: None) -> None:
-        self.root = root
-        self._gone = gone
+    def __init__(self, number: int, root: Path, limit_bytes: int, failed: Callable[[Volume], None]) -> None:
+        self.number, self.root = number, root
+        self.failure = "it was not started yet"
+        self.identity: Identity | None = None
+        self.free_bytes = 0
+        # Blocks found right in this run, by file that was touched, with the inode that they were found in.
+        self.right: dict[FileKey, tuple[int, bytearray]] = {}
         self._limit_bytes = limit_bytes
-        self._held: dict[str, set[str]] = {}  # package -> its files that are whole
-        self._room: dict[FileKey, int] = {}  # bytes that a file takes up, or will when it is whole
-        self._open: set[FileKey] = set()  # partial files that somebody writes to
-        self._told: dict[str, tuple[str, ...]] = {}  # package -> what a report says of it, until that changes
-        self.used_bytes = 0
+        self._failed = failed
+        self._measured_at = -_FREE_FOR_S
+        self._new_threads()
+        self._probing: asyncio.Future[int] | None = None
+        self._waiting: set[asyncio.Future[Any]] = set()
+        self._unreadable = 0
         self._lock_fd = -1
 
-    def start(self) -> None:
-        """Takes the lock and reads the inventory. Raises VolumeInUse."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self._lock_fd = lock(self.root)
-        for key, size in self._scan():
-            if key.file.endswith(_PARTIAL):
-                self._take_room(FileKey(key.title, key.package, key.file.removesuffix(_PARTIAL)), size)
-            else:
-                self._note(key, size)
+    @property
+    def is_well(self) -> bool:
+        return not self.failure
 
-    def close(self) -> None:
+    async def open(self, remembered: Identity | None) -> None:
+        """Takes the lock and finds out which volume it is. Raises VolumeInUse, VolumeFailed."""
+        opening = self._outcome(self._threads, _open, self.root, remembered)
+        try:
+            self._lock_fd, self.identity, free_bytes = await asyncio.wait_for(opening, _PROBE_LIMIT_S)
+        except (OSError, VolumeFailed) as error:  # TimeoutError is an OSError
+            self.failure = _reason(error)
+            raise VolumeFailed(f"volume {self.root} cannot be used: {self.failure}") from error
+        self._note_free(free_bytes)
+        self.failure = ""
+        self._unreadable = 0
+
+    async def close(self) -> None:
+        if self.is_well:
+            for threads in (self._threads, self._last_threads):
+                await asyncio.to_thread(threads.shutdown)  # what is under way ends before the lock does
+        self.failure = self.failure or "it was closed"
+        self._end_threads()
+        self._unlock()
+
+    def _new_threads(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, f"volume-{self.number}")
+        self._last_threads = ThreadPoolExecutor(1, f"scrub-{self.number}", initializer=_be_last)
+
+    def _end_threads(self) -> None:
+        """Those that hang are left to hang."""
+        for threads in (self._threads, self._last_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _unlock(self) -> None:
         if self._lock_fd >= 0:
-            os.close(self._lock_fd)
+            with suppress(OSError):
+                os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def _scan(self) -> Iterator[tuple[FileKey, int]]:
-        """Every file and its size. Names that are none of ours are left alone and not served."""
-        for title in _entries(self.root):
-            if packages.TITLE_PATTERN.fullmatch(title.name) and title.is_dir(follow_symlinks=False):
-                for package in _entries(title.path):
-                    if packages.PACKAGE_PATTERN.fullmatch(package.name) and package.is_dir(follow_symlinks=False):
-                        for file in _entries(package.path):
-                            if file.name.endswith(_BLOCKS):
-                                continue
-                            if packages.FILE_PATTERN.fullmatch(file.name) and file.is_file(follow_symlinks=False):
-                                key = FileKey(title.name, package.name, file.name)
-                                yield key, file.stat(follow_symlinks=False).st_size
+    # Work
 
-    def _note(self, key: FileKey, size: int) -> None:
-        self._held.setdefault(key.package_key, set()).add(key.file)
-        self._told.pop(key.package_key, None)
-        self._take_room(key, size)
+    async def run(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """What `work` gives, from a thread. Raises what it raises, VolumeFailed if that was the volume's fault.
 
-    def _take_room(self, key: FileKey, size: int) -> None:
-        self.used_bytes += size - self._room.get(key, 0)
-        self._room[key] = size
+        Cancelled, or when the volume is taken out, it returns at once, and the thread may still be at work.
+        """
+        return await self._run(self._threads, work, *arguments)
 
-    def _free_room(self, key: FileKey) -> None:
-        self.used_bytes -= self._room.pop(key, 0)
+    async def run_last(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """The same for what can wait: one at a time, behind everybody else in the queues of processor and disk."""
+        return await self._run(self._last_threads, work, *arguments)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        if self.failure:
+            raise VolumeFailed(f"volume {self.root} was taken out: {self.failure}")
+        try:
+            return await self._outcome(threads, work, *arguments)
+        except OSError as error:
+            if error.errno in _FATAL:
+                self.fail(_reason(error))
+                raise VolumeFailed(f"volume {self.root} failed: {_reason(error)}") from error
+            raise
+
+    def _outcome(
+        self, threads: ThreadPoolExecutor, work: Callable[..., _Result], *arguments: Any
+    ) -> asyncio.Future[_Result]:
+        # Not loop.run_in_executor: its future belongs to the thread, and could not be ended before the thread does.
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[_Result] = loop.create_future()
+        self._waiting.add(outcome)
+        outcome.add_done_callback(self._waiting.discard)
+
+        def settle(result: _Result | None, error: BaseException | None) -> None:
+            if outcome.done():
+                return
+            if error is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(result)  # type: ignore[arg-type]
+
+        def carry_out() -> None:
+            result, failure = None, None
+            try:
+                result = work(*arguments)
+            except BaseException as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop was closed before a disk that hung came back
+                loop.call_soon_threadsafe(settle, result, failure)
+
+        threads.submit(carry_out)
+        return outcome
+
+    # Health
+
+    def fail(self, why: str) -> None:
+        """Takes the volume out: whoever waits for it hears at once, and nothing new is begun."""
+        if self.failure:
+            return
+        self.failure = why
+        logger.error("a volume failed and was taken out", extra={"volume": str(self.root), "why": why})
+        self._forsake(why)
+        self._unlock()  # so that it can be unmounted
+        self._failed(self)
+
+    def _forsake(self, why: str) -> None:
+        for outcome in list(self._waiting):
+            if not outcome.done():
+                outcome.set_exception(VolumeFailed(f"volume {self.root} failed: {why}"))
+                outcome.exception()  # whoever waited may have gone meanwhile
+        self._end_threads()
+        self._new_threads()  # for a volume that comes back
+
+    def unreadable(self) -> None:
+        """A block could not be read."""
+        self._unreadable += 1
+        if self._unreadable > _MOST_UNREADABLE:
+            self.fail(f"{self._unreadable} blocks cannot be read")
+
+    async def probe(self) -> bool:
+        """Looks whether the volume is well; one that is not any more is taken out. True if it could be used."""
+        try:
+            await self._probe()
+        except (OSError, VolumeFailed) as error:  # TimeoutError is an OSError
+            self.fail(_reason(error))
+            return False
+        return True
+
+    async def _probe(self) -> None:
+        if self._probing is None or self._probing.done():
+            self._probing = self._outcome(self._threads, health.probe, self.root, self.identity)
+        done, _ = await asyncio.wait([self._probing], timeout=_PROBE_LIMIT_S)
+        if not done:
+            raise TimeoutError(f"it has not answered for {_PROBE_LIMIT_S:.0f} s")
+        self._note_free(self._probing.result())
+
+    # Room
+
+    async def measure(self) -> None:
+        """Brings `free_bytes` up to date if it is not."""
+        if time.monotonic() - self._measured_at > _FREE_FOR_S:
+            await self.measure_now()
+
+    async def measure_now(self) -> None:
+        self._note_free(await self.run(health.free_bytes, self.root))
+
+    def _note_free(self, free_bytes: int) -> None:
+        self.free_bytes = free_bytes
+        self._measured_at = time.monotonic()
+
+    def size_bytes(self, used_bytes: int) -> int:
+        """What it may hold, when it holds so much now."""
+        whole = used_bytes + max(0, self.free_bytes - _HEADROOM_BYTES)
+        return min(self._limit_bytes, whole) if self._limit_bytes else whole
+
+    def room_bytes(self, used_bytes: int, unwritten_bytes: int) -> int:
+        """What still fits, when it holds so much and so much of that was not written yet."""
+        free = self.free_bytes - unwritten_bytes - _HEADROOM_BYTES
+        return min(self._limit_bytes - used_bytes, free) if self._limit_bytes else free
+
+    # Names
 
     def path(self, key: FileKey) -> Path:
         return self.root / key.title / key.package / key.file
 
-    def holds(self, key: FileKey) -> bool:
-        return key.file in self._held.get(key.package_key, ())
 
-    def inode(self, key: FileKey) -> int:
-        """Of a file that should be held. Raises NotHeld if somebody took it away; it is forgotten then."""
-        status = _stat(self.path(key))
-        if status is None:
-            self.drop(key)
-            raise NotHeld(f"{key.file} of {key.package_key} is gone from the disk", status=404)
-        return status.st_ino
+def _be_last() -> None:
+    """Linux has a niceness for each thread, and its disk schedulers follow it (ioprio_set(2))."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST)
 
-    # Packages
 
-    def manifest(self, title: str, package: str) -> Package:
-        """The package's manifest, if it is held. Raises NotHeld; a manifest that has rotted is dropped first."""
-        key = FileKey(title, package, MANIFEST_NAME)
-        try:
-            data = self.path(key).read_bytes()
-        except FileNotFoundError as error:
-            raise NotHeld(f"{key.package_key} is not here", status=404) from error
-        try:
-            return decode_manifest(title, package, data)
-        except PackageError as error:
-            logger.warning("dropped a manifest that has rotted", extra={"package": key.package_key, "why": str(error)})
-            self.drop(key)
-            raise NotHeld(f"{key.package_key} is not here", status=404) from error
-
-    def store_manifest(self, title: str, package: str, data: bytes) -> Package:
-        """Stores package.json, whole or not at all. Raises PackageError if it is not this package's, SpaceError."""
-        decoded = decode_manifest(title, package, data)
-        key = FileKey(title, package, MANIFEST_NAME)
-        path = self.path(key)
-        fresh = path.with_name(path.name + _PARTIAL)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise SpaceError(f"no room for the manifest of {key.package_key}", status=507) from error
-            raise
-        fresh.rename(path)
-        _sync_directory(path.parent)
-        self._note(key, len(data))
-        return decoded
-
-    # Files
-
-    def open_partial(self, key: FileKey, file: StoredFile) -> Partial:
-        """The file's blocks so far, to be added to.
-
-        Sheds pull-through content where there is no room. Raises SpaceError.
-        """
-        self.make_room(file.size - self._room.get(key, 0))
-        self.path(key).parent.mkdir(parents=True, exist_ok=True)
-        partial = Partial(self.path(key), file)
-        self._take_room(key, file.size)
-        self._open.add(key)
-        return partial
-
-    def close_partial(self, key: FileKey, partial: Partial) -> None:
-        """Nobody writes to it now; the verified blocks of an unfinished file stay for who asks next."""
-        partial.close()
-        self._open.discard(key)
-
-    def adopt(self, key: FileKey, partial: Partial) -> None:
-        """The file got its name: it is held."""
-        self._note(key, partial.file.size)
-
-    def plan(self, key: FileKey) -> None:
-        """Marks a held file as placed by the plan: only a drop removes it. Raises NotHeld if the disk has lost it."""
-        try:
-            self.path(key).chmod(_PLANNED_MODE)
-        except FileNotFoundError as error:
-            self.drop(key)
-            raise NotHeld(f"{key.file} of {key.package_key} is gone from the disk", status=404) from error
-
-    def drop(self, key: FileKey) -> bool:
-        """Forgets a file and frees its room; False if it was not held. Downloads under way keep their descriptor."""
-        path = self.path(key)
-        existed = self.holds(key)
-        # The marks first: bytes without marks are fetched again, marks without bytes would be believed.
-        for victim in (path.with_name(path.name + _BLOCKS), path.with_name(path.name + _PARTIAL), path):
-            victim.unlink(missing_ok=True)
-        names = self._held.get(key.package_key)
-        if names is not None:
-            names.discard(key.file)
-        self._told.pop(key.package_key, None)
-        self._free_room(key)
-        self._gone(path)
-        return existed
-
-    # Room
-
-    @property
-    def size_bytes(self) -> int:
-        """What it may hold."""
-        disk = shutil.disk_usage(self.root)
-        whole = self.used_bytes + max(0, disk.free - _HEADROOM_BYTES)
-        return min(self._limit_bytes, whole) if self._limit_bytes else whole
-
-    def make_room(self, size: int) -> None:
-        """Sheds pull-through content until `size` bytes fit. Raises SpaceError, and then has shed nothing."""
-        missing = size - (self.size_bytes - self.used_bytes)
-        if missing <= 0:
-            return
-        if sum(self._room[key] for _, key in self._pulled()) >= missing:
-            self.shed(missing)
-        else:
-            raise SpaceError(
-                f"{self.root} has no room for {size} bytes, and nothing pulled through is left to drop", status=507
-            )
-
-    def shed(self, size: int) -> int:
-        """Drops pull-through content, oldest first, until `size` bytes are freed; how many were."""
-        freed = 0
-        for _, key in sorted(self._pulled()):
-            if freed >= size:
-                break
-            freed += self._room[key]
-            self.drop(key)
-        return freed
-
-    def _pulled(self) -> Iterator[tuple[float, FileKey]]:
-        """Files that no plan placed and nobody is writing, with the time of their last change."""
-        for key in self._room.keys() - self._open:
-            path = self.path(key)
-            status = _stat(path) or _stat(path.with_name(path.name + _PARTIAL))
-            if status is not None and key.file != MANIFEST_NAME and status.st_mode & 0o777 != _PLANNED_MODE:
-                yield status.st_mtime, key
-
-    # Inventory
-
-    def held(self) -> dict[str, tuple[str, ...]]:
-        """What a report says: package -> its files, or ("*",) for all; packages without content are left out."""
-        for key, names in self._held.items():
-            if key not in self._told:
-                self._told[key] = self._tell(key, names - {MANIFEST_NAME})
-        return {key: files for key, files in self._told.items() if files}
-
-    def _tell(self, package_key: str, files: set[str]) -> tuple[str, ...]:
-        title, _, package = package_key.partition("/")
-        try:
-            every = {file.name for file in self.manifest(title, package).files} if files else set()
-        except NotHeld:
-            return ()  # without its manifest a package cannot be served
-        return EVERY_FILE if files and files >= every else tuple(sorted(files))
-
-    def files(self) -> list[FileKey]:
-        """Every file that is held whole, manifests left out."""
-        return [
-            FileKey(title, package, name)
-            for (title, _, package), names in ((key.partition("/"), names) for key, names in self._held.items())
-            for name in sorted(names - {MANIFEST_NAME})
-        ]
+def _open(root: Path, remembered: Identity | None) -> tuple[int, Identity, int]:
+    if remembered is None:
+        root.mkdir(parents=True, exist_ok=True)
+    fd = lock(root)
+    try:
+        identity = health.identify(root, remembered)
+        return fd, identity, health.probe(root, identity)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def lock(directory: Path) -> int:
     """Takes a directory for this process; the lock goes with the descriptor that is returned. Raises VolumeInUse."""
-    fd = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    path = directory / _LOCK_NAME
+    # Not for writing: that would keep an operator from making the file system read-only.
+    fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(fd)
         raise VolumeInUse(f"{directory} belongs to another appliance that is running (process {owner})") from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    path.write_text(f"{os.getpid()}\n")
     return fd
 
 
-def decode_manifest(title: str, package: str, data: bytes) -> Package:
-    """The manifest that `data` is, if it is the one that `package` names. Raises PackageError."""
-    if packages.package_name(data) != package:
-        raise PackageError(f"the manifest of {title}/{package} has another digest than its name", status=502)
-    decoded = packages.decode(data)
-    if decoded.title != title:
-        raise PackageError(f"package {package} is one of {decoded.title!r}, not of {title!r}", status=404)
-    return decoded
-
-
-def _entries(path: str | Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        yield from entries
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

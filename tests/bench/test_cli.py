@@ -1,4 +1,7 @@
-"""Bad input of `nearcast demo`: one sentence, an exit code, nothing left behind. What it does is in tests/system."""
+"""Bad input of `nearcast demo` and `nearcast bench`: one sentence, an exit code, nothing left behind.
+
+What they do is in tests/system and tests/bench/delivery.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +53,15 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> Non
     done = demo(tmp_path, *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_case_that_there_is_not_is_a_usage_error_that_names_those_there_are() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "delivery", "--cases", "nonsense"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no case is called nonsense; there are http/16K/1, " in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -128,3 +129,28 @@ def test_a_process_ends_when_we_are_killed(programs: Path) -> None:
         assert is_alive(process_id)
         we.kill()
     asyncio.run(until(lambda: not is_alive(process_id)))
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux), which Linux has")
+def test_a_process_ends_when_we_are_killed_before_the_kernel_knows_that_it_should(
+    programs: Path, tmp_path: Path
+) -> None:
+    late = tmp_path / "bin" / "setpriv"
+    late.parent.mkdir()
+    late.write_text(
+        '#!/bin/sh\nparent=$PPID\nwhile [ -d "/proc/$parent" ]; do sleep 0.01; done\n'
+        f'exec {shutil.which("setpriv")} "$@"\n'
+    )
+    late.chmod(0o755)
+    starter = (
+        "import time\nfrom pathlib import Path\nfrom bench.processes import Process\n"
+        f"process = Process('service', Path({str(programs)!r}), 'service_for_tests', [])\n"
+        "process.start()\nprint(process._process.pid, flush=True)\ntime.sleep(600)\n"
+    )
+    environment = {**os.environ, "PATH": f"{late.parent}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, env=environment) as we:
+        assert we.stdout is not None
+        process_id = int(we.stdout.readline())
+        we.kill()
+    asyncio.run(until(lambda: not is_alive(process_id)))
+    assert not (programs / "service.ready").exists()

@@ -23,7 +23,7 @@ def test_a_line_of_an_appliances_access_log_is_a_record() -> None:
     record = Record(
         time=NOW - 60, appliance="oca1", client="192.0.2.0", method="GET", title="film", package="ab" * 16,
         file="v720.mp4", part="v720/3.m4s", status=200, bytes=1000, whole=True, hit=True, seconds=0.1, agent="player",
-        cmcd="",
+        cmcd={"sid": "s", "br": {"v": 5000}},
     )  # fmt: skip
     popularity = count(read_records([msgspec.json.encode(record) + b"\n"]), NOW)
     assert (popularity.records, popularity.broken) == (1, 0)

