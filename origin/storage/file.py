@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import secrets
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -168,25 +169,38 @@ class FileStorage:
 
 
 async def _open(path: Path, offset: int) -> FileIO:
-    """Opens in a thread. Who is cancelled meanwhile never gets the file, so it is closed for him when it is there
-    (aiofiles.open leaves that to the garbage collector)."""
-
-    def opened() -> FileIO:
-        file = FileIO(path)
-        file.seek(offset)
-        return file
-
-    opening = asyncio.ensure_future(asyncio.to_thread(opened))
+    """Opens in a thread. Who is cancelled meanwhile never gets the file, so it is closed for him, even if the event
+    loop is gone when it is there (aiofiles.open leaves that to the garbage collector)."""
+    opening = _Opening()
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.to_thread(opening.open, path, offset)
     except asyncio.CancelledError:
-        opening.add_done_callback(_close_opened)
+        opening.abandon()
         raise
 
 
-def _close_opened(opening: asyncio.Future[FileIO]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+class _Opening:
+    """A file that a thread opens for somebody who may not wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: FileIO | None = None
+        self._is_abandoned = False
+
+    def open(self, path: Path, offset: int) -> FileIO:
+        file = FileIO(path)
+        file.seek(offset)
+        with self._lock:
+            self._file = file
+            if self._is_abandoned:
+                file.close()
+        return file
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._is_abandoned = True
+            if self._file is not None:
+                self._file.close()
 
 
 @contextmanager

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from origin.errors import NotFound, SpaceError, StorageError
+from origin.storage import file as storage_file
 from origin.storage.file import STALE_AFTER_S, FileStorage
 
 
@@ -92,3 +95,32 @@ async def test_emptied_directories_go_and_the_outermost_stays(tmp_path: Path) ->
         await storage.put_bytes("packages/film/p/f", b"x")
         await storage.delete("packages/film/p/f")
     assert [path.name for path in (tmp_path / "packages").iterdir()] == []
+
+
+def test_a_file_that_is_opened_when_the_event_loop_ends_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader is cancelled at the end of the program while a thread opens its file, and the thread comes last."""
+    (tmp_path / "k").write_bytes(b"x")
+    is_opening, may_open = threading.Event(), threading.Event()
+    opened = []
+
+    class SlowFile(FileIO):
+        def __init__(self, path: Path) -> None:
+            is_opening.set()
+            assert may_open.wait(10)
+            super().__init__(path)
+            opened.append(self)
+
+    monkeypatch.setattr(storage_file, "FileIO", SlowFile)
+
+    async def read_and_end() -> None:
+        async with FileStorage(tmp_path) as storage:
+            reading = asyncio.ensure_future(storage.read_bytes("k"))
+            await asyncio.to_thread(is_opening.wait, 10)
+            reading.cancel()
+            await asyncio.wait([reading])
+        may_open.set()
+
+    asyncio.run(read_and_end())
+    assert [file.closed for file in opened] == [True]
