@@ -5,6 +5,7 @@
                                             players -> result
 
 cli           the commands `nearcast demo` and `nearcast bench`
+interrupt     a signal before there is an event loop
 demo          encodes, fills, plays through with a kill in the middle, checks what came of it
 fleet         the local network: starts, stops, kills, hangs and refuses on purpose
 processes     one process of it
@@ -17,4 +18,5 @@ result        what came of it: values, tables    (pure)
 errors        what can go wrong
 clips/        a film to begin with
 delivery/     `nearcast bench delivery`: our appliance beside its peers
+fill/         `nearcast bench fill`: forecasts, plans and transfers on real popularity data
 """

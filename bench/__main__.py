@@ -1,7 +1,6 @@
-import click
-
-from bench.cli import bench, demo
+from bench.cli import BENCHMARKS
 from config.cli import run_command
+from config.lazy import LazyGroup, Where
 
-commands = click.Group("bench", commands=[demo, *bench.commands.values()], help="The demo network, and numbers.")
-run_command(commands)
+DEMO = Where("bench.cli:demo", "The whole network on this machine, on a real film.")
+run_command(LazyGroup("bench", lazy={"demo": DEMO, **BENCHMARKS}, help="The demo network, and numbers."))

@@ -8,13 +8,11 @@ import json
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -25,12 +23,18 @@ from bench.control import Control
 from bench.demo import CLIP, cache_folder, demand_space, encode_films, fill_network, play_through, titles_of
 from bench.errors import BenchError, NetworkError
 from bench.fleet import Fleet
+from bench.interrupt import interrupt
 from bench.result import Result, tables
+from config.lazy import LazyGroup, Where
 from config.progress import Reporter
 
 if TYPE_CHECKING:
-    from bench.delivery.result import Delivery
+    pass
 
+BENCHMARKS = {
+    "delivery": Where("bench.delivery.cli:delivery", "Our appliance beside nginx, Varnish, Caddy, ATS."),
+    "fill": Where("bench.fill.cli:fill", "Forecasts, plans and transfers on real popularity data."),
+}
 # Where the page is if nobody says, and if it is free there.
 USUAL_PORT = 8060
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,8 +59,8 @@ def demo(
     Runs until Ctrl-C, and leaves nothing behind but the encodes in .cache.
     """
     reporter = Reporter(quiet=quiet)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     try:
         titles, page_port = titles_of(films or (CLIP,)), _free_port(port)
         packages = encode_films(titles, cache_folder(), reporter)
@@ -81,74 +85,9 @@ def demo(
             raise click.exceptions.Exit(1)
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=BENCHMARKS)
 def bench() -> None:
-    """Numbers that we stand behind: delivery."""
-
-
-@bench.command()
-@click.option("--cases", default="*", show_default=True, help="Shell patterns, comma-separated: 'http/1M/*,latency/*'.")
-@click.option("--subjects", default="*", show_default=True, help="The same, of who is measured: 'nearcast-1,nginx-*'.")
-@click.option("--seconds", type=click.IntRange(1, 60), help="Of each measurement. [default: 3; 1 with --quick]")
-@click.option("--rounds", type=click.IntRange(1, 20), help="Of each case; medians count. [default: 3; 1 with --quick]")
-@click.option("--quick", is_flag=True, help="The cases that comparisons are made of, once each: some three minutes.")
-@click.option("--json", "json_file", metavar="FILE|-", help="Also the result as JSON; - prints it instead of tables.")
-@click.option("--markdown", is_flag=True, help="Tables in Markdown.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-def delivery(
-    cases: str,
-    subjects: str,
-    seconds: int | None,
-    rounds: int | None,
-    quick: bool,
-    json_file: str | None,
-    markdown: bool,
-    quiet: bool,
-) -> None:
-    """Our appliance beside nginx, Varnish, Caddy, ATS and a bare sendfile loop: same files, same load, in turns.
-
-    What each case means and what is fair about it: docs/benchmarks.md.
-    """
-    from bench.delivery.cases import QUICK, all_cases, chosen
-    from bench.delivery.plan import Plan
-    from bench.delivery.rounds import measure
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    wanted = chosen(all_cases(), QUICK if quick and cases == "*" else cases.split(","))
-    if not wanted:
-        names = ", ".join(case.name for case in all_cases())
-        raise click.BadParameter(f"no case is called {cases}; there are {names}", param_hint="--cases")
-    if sys.platform != "linux":
-        raise BenchError("it reads /proc and sets what runs on which core: it needs Linux")
-    usual = 1 if quick else 3
-    plan = Plan(wanted, subjects.split(","), seconds=seconds or usual, rounds=rounds or usual)
-    result = measure(plan, Reporter(quiet=quiet))
-    as_json = json.dumps(msgspec.to_builtins(result), indent=2)
-    if json_file == "-":
-        click.echo(as_json)
-        return
-    if json_file is not None:
-        Path(json_file).write_text(as_json + "\n")
-    _print_delivery(result, markdown=markdown)
-
-
-def _print_delivery(result: Delivery, *, markdown: bool) -> None:
-    from bench.delivery.table import grids, headline, to_markdown, to_rich
-
-    click.echo(headline(result) + "\n")
-    console = Console()
-    for grid in grids(result):
-        if markdown:
-            click.echo(to_markdown(grid))
-        else:
-            console.print(to_rich(grid))
-    click.echo("\n".join(f"note: {note}" for note in result.notes))
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Before there is an event loop: SIGTERM unwinds as Ctrl-C does."""
-    raise KeyboardInterrupt
+    """Numbers that we stand behind."""
 
 
 def _free_port(wanted: int | None) -> int:

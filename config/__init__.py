@@ -7,7 +7,8 @@ field       the declaration of one setting
 loader      reads and checks a section; reports all problems together
 options     a settings class as command-line flags
 sections    which section is which class; encoder origin oca fill steering hold one class each
-cli         the `nearcast` command, which loads every other command by name
+lazy        groups whose commands are loaded when they are run
+cli         the `nearcast` command
 progress    bars, lines or silence
 logs        structured logging
 errors      the root of every package's error tree

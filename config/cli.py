@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,51 +11,23 @@ from typing import Any
 import click
 
 from config.errors import ConfigError, NearcastError, Problem
+from config.lazy import LazyGroup, Where
 from config.loader import load, read_file, show
 from config.sections import SECTIONS
 
-# name -> where it is. The import waits until the command is run: `nearcast --help` must not load an encoder.
 COMMANDS = {
-    "demo": "bench.cli:demo",
-    "bench": "bench.cli:bench",
-    "encode": "encoder.cli:encode",
-    "origin": "origin.cli:origin",
-    "oca": "oca.cli:oca",
-    "steering": "steering.cli:steering",
-    "fill": "fill.cli:fill",
-    "config": "config.cli:config",
-}
-
-HELP = {
-    "demo": "The whole network on this machine, on a real film.",
-    "bench": "Numbers that we stand behind, each beside its peers: delivery.",
-    "encode": "Encode a film into a package.",
-    "origin": "Keep packages and the catalog: serve, publish, withdraw, list, audit.",
-    "oca": "Run an appliance: serve, status, drain, resume, scrub.",
-    "steering": "Send each player to the best appliance: serve, explain.",
-    "fill": "Decide what goes where, and move it: plan, run.",
-    "config": "Check and show configuration files.",
+    "demo": Where("bench.cli:demo", "The whole network on this machine, on a real film."),
+    "bench": Where("bench.cli:bench", "Numbers that we stand behind, each beside its peers: delivery, fill."),
+    "encode": Where("encoder.cli:encode", "Encode a film into a package."),
+    "origin": Where("origin.cli:origin", "Keep packages and the catalog: serve, publish, withdraw, list, audit."),
+    "oca": Where("oca.cli:oca", "Run an appliance: serve, status, drain, resume, scrub."),
+    "steering": Where("steering.cli:steering", "Send each player to the best appliance: serve, explain."),
+    "fill": Where("fill.cli:fill", "Decide what goes where, and move it: plan, run, report, simulate."),
+    "config": Where("config.cli:config", "Check and show configuration files."),
 }
 
 
-class LazyGroup(click.Group):
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[name].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, HELP[name]) for name in COMMANDS])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nearcast")
 def nearcast() -> None:
     """Nearcast: an Open Connect for everyone."""

@@ -28,6 +28,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     published_at: str  # RFC 3339, UTC
     # Earlier packages of the title that are still served, because players are in the middle of them.
     superseded: tuple[str, ...] = ()
+    # Steering offers it to players within these times only (RFC 3339, UTC; empty: no limit); appliances fill it before.
+    available_from: str = ""
+    available_until: str = ""
 
     @property
     def packages(self) -> tuple[str, ...]:

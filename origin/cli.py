@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,18 +54,47 @@ def serve(settings: OriginSettings, ready_file: Path | None) -> None:
     uvloop.run(service.serve(settings, ready_file))
 
 
+class _Moment(click.ParamType[str]):
+    """A time with its offset, kept as RFC 3339 in UTC; "none" takes a limit away."""
+
+    name = "TIME|none"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        if value == "none":
+            return ""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; expected one such as 2026-12-24T18:00:00Z", parameter, context)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} does not say in which time zone; expected 2026-12-24T18:00:00Z", parameter, context)
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @origin.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--from", "start", type=_Moment(), help="Players may play it from then on; appliances fill it before.")
+@click.option("--until", "end", type=_Moment(), help="Players may play it until then; appliances drop it then.")
 @click.option("--replace", is_flag=True, help="Put it in the place of the title's published package.")
 @click.option("--repair", is_flag=True, help="Write files anew that storage seems to have.")
 @_results
 @settings_options(OriginSettings, "origin")
-def publish(settings: OriginSettings, folder: Path, replace: bool, repair: bool, as_json: bool, quiet: bool) -> None:
+def publish(
+    settings: OriginSettings,
+    folder: Path,
+    start: str | None,
+    end: str | None,
+    replace: bool,
+    repair: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Publish the package in DIR (.../TITLE/PACKAGE), as `nearcast encode` leaves it.
 
-    It is visible whole or not at all; a publish that was killed is completed by another.
+    It is visible whole or not at all; a publish that was killed is completed by another. Of a published package,
+    publishing it again with other times changes them.
     """
-    from origin.publish import publish_folder
+    from origin.publish import Availability, publish_folder
 
     entry = asyncio.run(
         publish_folder(
@@ -72,6 +102,7 @@ def publish(settings: OriginSettings, folder: Path, replace: bool, repair: bool,
             settings.storage,
             replace=replace,
             repair=repair,
+            available=Availability(start, end),
             s3_endpoint=settings.s3_endpoint,
             reporter=Reporter(quiet=quiet or as_json),
         )

@@ -46,6 +46,16 @@ class Folder:
     stamps: dict[str, _Stamp]
 
 
+class Availability(NamedTuple):
+    """From when to when players may play a title: RFC 3339, UTC, empty for no limit; None leaves it as it is."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+UNCHANGED = Availability()
+
+
 class _Stamp(NamedTuple):
     """Differs if a file was written to or exchanged since."""
 
@@ -60,6 +70,7 @@ async def publish_folder(
     *,
     replace: bool = False,
     repair: bool = False,
+    available: Availability = UNCHANGED,
     s3_endpoint: str = "",
     reporter: Reporter | None = None,
 ) -> Entry:
@@ -72,7 +83,15 @@ async def publish_folder(
     reporter = reporter or Reporter(quiet=True)
     checked = await read_folder(folder, reporter)
     async with open_storage(storage_url, s3_endpoint=s3_endpoint) as storage:
-        return await publish(checked, storage, replace=replace, repair=repair, reporter=reporter, now=datetime.now(UTC))
+        return await publish(
+            checked,
+            storage,
+            replace=replace,
+            repair=repair,
+            reporter=reporter,
+            now=datetime.now(UTC),
+            available=available,
+        )
 
 
 async def read_folder(folder: Path, reporter: Reporter) -> Folder:
@@ -105,7 +124,14 @@ async def read_folder(folder: Path, reporter: Reporter) -> Folder:
 
 
 async def publish(
-    folder: Folder, storage: Storage, *, replace: bool, repair: bool, reporter: Reporter, now: datetime
+    folder: Folder,
+    storage: Storage,
+    *,
+    replace: bool,
+    repair: bool,
+    reporter: Reporter,
+    now: datetime,
+    available: Availability = UNCHANGED,
 ) -> Entry:
     """Makes a checked folder visible in `storage`. Raises TitleTaken, DamagedPackage, StorageError."""
     title = folder.package.title
@@ -116,9 +142,9 @@ async def publish(
         prefix = package_prefix(title, folder.name)
         await storage.put_bytes(prefix + MANIFEST_NAME, folder.manifest)
         await _check_sizes(folder, storage, prefix)
-        if before is not None and before.package == folder.name:
+        entry = _entry(folder, before, now, available)
+        if entry == before:
             return before
-        entry = _entry(folder, before, now)
         try:
             await storage.put_bytes(entry_key(title), encode_entry(entry), if_absent=before is None)
         except AlreadyThere:  # only without a lock: somebody else published this title while we uploaded
@@ -169,8 +195,14 @@ def _refuse_another(entry: Entry | None, folder: Folder, replace: bool) -> None:
         )
 
 
-def _entry(folder: Folder, before: Entry | None, now: datetime) -> Entry:
+def _entry(folder: Folder, before: Entry | None, now: datetime, available: Availability) -> Entry:
     package = folder.package
+    old = Availability(before.available_from, before.available_until) if before else Availability("", "")
+    start, end = (is_now if is_now is not None else was for is_now, was in zip(available, old, strict=True))
+    if start and end and end <= start:
+        raise PublishError(f"{package.title} would be available until {end}, which is not after {start}")
+    if before is not None and before.package == folder.name:
+        return msgspec.structs.replace(before, available_from=start or "", available_until=end or "")
     earlier = before.packages if before else ()
     return Entry(
         title=package.title,
@@ -181,6 +213,8 @@ def _entry(folder: Folder, before: Entry | None, now: datetime) -> Entry:
         poster=package.poster,
         published_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         superseded=tuple(name for name in earlier if name != folder.name),
+        available_from=start or "",
+        available_until=end or "",
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 import msgspec
@@ -45,6 +47,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     size: int  # bytes
     poster: str  # a file of the package, or empty
     published_at: str  # RFC 3339
+    available_from: str = ""  # RFC 3339, as the next; empty: no limit
+    available_until: str = ""
 
 
 class _Titles(msgspec.Struct, frozen=True):
@@ -60,6 +64,12 @@ class Title:
     manifests: Manifests
     files: frozenset[str]
     nominal_bps: int
+    available_from: float = 0.0  # seconds since the epoch, as the next
+    available_until: float = math.inf
+
+    def is_available(self, now: float) -> bool:
+        """Whether players may play it at `now` (seconds since the epoch)."""
+        return self.available_from <= now < self.available_until
 
 
 def read_title(entry: Entry, manifest: bytes) -> Title:
@@ -75,7 +85,12 @@ def read_title(entry: Entry, manifest: bytes) -> Title:
         raise CatalogError(f"{place}: it is of the title {package.title!r}")
     rates = [max((r.average_bandwidth for r in package.of_kind(kind)), default=0) for kind in ("video", "audio")]
     files = frozenset(file.name for file in package.files)
-    return Title(entry, package, Manifests(package), files, sum(rates))
+    try:
+        start = datetime.fromisoformat(entry.available_from).timestamp() if entry.available_from else 0.0
+        end = datetime.fromisoformat(entry.available_until).timestamp() if entry.available_until else math.inf
+    except ValueError as error:
+        raise CatalogError(f"{place}: when it is available cannot be read: {error}") from error
+    return Title(entry, package, Manifests(package), files, sum(rates), start, end)
 
 
 class Catalog:

@@ -7,6 +7,7 @@ it runs (sites, geography, proxies) is swapped whole, so that a question never s
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ class Poll(NamedTuple):
     priority: tuple[str, ...]
     ttl: int
     session: str
+    decision: Decision | None = None
 
 
 def read_network(settings: SteeringSettings) -> Network:
@@ -64,8 +66,10 @@ def read_network(settings: SteeringSettings) -> Network:
 
 
 class Director:
-    def __init__(self, settings: SteeringSettings, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds and never jumps. Raises SitesError, GeographyError."""
+    def __init__(
+        self, settings: SteeringSettings, clock: Callable[[], float], epoch: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` gives seconds and never jumps, `epoch` those since 1970. Raises SitesError, GeographyError."""
         self.network = read_network(settings)
         self.fleet = Fleet(settings.lost_after)
         self.catalog = Catalog(settings.origin)
@@ -73,7 +77,7 @@ class Director:
         self._most = settings.pathways
         self._ttl = settings.ttl
         self._key = settings.session_key.encode() or secrets.token_bytes(32)
-        self._clock = clock
+        self._clock, self._epoch = clock, epoch
         # By then every appliance that lives has reported, or is lost.
         self._old_enough_at = clock() + settings.lost_after
 
@@ -82,13 +86,23 @@ class Director:
         return self.fleet.take(report, self._clock())
 
     def title(self, title: str) -> Title:
-        """Raises TitleUnknown, or NotReady while nobody can say what is known."""
+        """Raises TitleUnknown, also while it may not be played, or NotReady while nobody can say what is known."""
         try:
-            return self.catalog.titles[title]
+            known = self.catalog.titles[title]
         except KeyError:
             if not self.catalog.is_known:
                 raise NotReady(f"the catalog is not known yet: {self.catalog.trouble}") from None
             raise TitleUnknown(f"no title {title!r} in the catalog") from None
+        if not known.is_available(self._epoch()):
+            since = known.entry.available_from or "the beginning"
+            until = known.entry.available_until or "the end"
+            raise TitleUnknown(f"title {title!r} is available from {since} to {until} only")
+        return known
+
+    def titles(self) -> list[Title]:
+        """Those that may be played now."""
+        now = self._epoch()
+        return [title for title in self.catalog.titles.values() if title.is_available(now)]
 
     def play(self, title: str, address: str, session_id: str, now_epoch: int) -> Play:
         """Begins a session and reserves its bitrate. Raises TitleUnknown, NotReady."""
@@ -113,12 +127,12 @@ class Director:
         opened = unseal(token, self._key)
         if opened is None:
             decision = self._rank(Client(address, ""), Content("", "", frozenset()), most=_MOST_FOR_UNKNOWN)
-            return Poll(decision.priority, self._ttl * UNKNOWN_SESSION_TTL_FACTOR, "unreadable")
+            return Poll(decision.priority, self._ttl * UNKNOWN_SESSION_TTL_FACTOR, "unreadable", decision)
         session = opened.session
         client, content = self._follow(session, address, using)
         # Only what the session was told of: a poll costs the same in a fleet of three and of three thousand.
         decision = self._rank(client, content, most=self._most, session_site=session.site, among=session.pathways)
-        return Poll(decision.priority, self._ttl, "ours" if opened.is_ours else "foreign")
+        return Poll(decision.priority, self._ttl, "ours" if opened.is_ours else "foreign", decision)
 
     def explain_session(self, token: str, address: str) -> Decision | None:
         """The decision for a session under way, or None if its token cannot be read."""

@@ -31,8 +31,9 @@ from oca.report import LARGEST_REPORT, Report, decode_report
 from steering import assets, explain
 from steering.catalog import Title
 from steering.database import Database, Keeper
+from steering.decisions import DecisionLog
 from steering.director import Director, Play, Poll, read_network
-from steering.errors import RequestError, TitleUnknown
+from steering.errors import LogError, RequestError, TitleUnknown
 from steering.fleet import ORIGIN, Health
 from steering.metrics import Metrics
 from steering.openapi import describe
@@ -43,6 +44,8 @@ from steering.sessions import ID_PATTERN
 # Larger reports are decoded by a thread: 1 MiB takes about 5 ms, and players' polls wait as long.
 _SMALL_REPORT = 1024 * 1024
 _LAG_SAMPLE_S = 0.25
+# A decision is in its log this long after it was made, at most.
+_DECISIONS_EVERY_S = 1.0
 # Host is what the player itself said; it goes back to it in manifests, so it has to look like one.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SECURITY = {
@@ -61,13 +64,14 @@ class Service:
     """One steering service as an aiohttp application."""
 
     def __init__(self, settings: SteeringSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises SitesError, GeographyError, DatabaseError."""
+        """Raises SitesError, GeographyError, DatabaseError, LogError."""
         self.director = Director(settings, clock)
         self._settings = settings
         self._clock = clock
         self._database = Database(settings.database)
         self._keeper = Keeper(self.director.fleet, self._database)
         self._metrics = Metrics()
+        self._decisions = _open_decisions(settings)
         self._assets = assets.find_assets()
         self._lag_s = 0.0
 
@@ -130,7 +134,7 @@ class Service:
 
     async def show_titles(self, _: web.Request) -> web.Response:
         catalog = self.director.catalog
-        titles = [_title_json(title) for title in catalog.titles.values()]
+        titles = [_title_json(title) for title in self.director.titles()]
         return _json({"titles": titles, "trouble": catalog.trouble})
 
     async def show_title(self, request: web.Request) -> web.Response:
@@ -186,6 +190,8 @@ class Service:
         address, session = self._client(request), _session_id(request)
         play = self.director.play(request.match_info["title"], address, session, int(time.time()))
         self._metrics.decided(play.decision)
+        if self._decisions is not None:
+            self._decisions.began(play.decision, form, self.director.network.sites, time.time())
         logger.debug("session begins", extra={"session": session, "pathways": play.decision.listed})
         return play, f"{self._base(request)}/steer/{form}?s={play.token}"
 
@@ -203,6 +209,8 @@ class Service:
         for one in measured:
             if one.throughput_bps is not None:
                 self._metrics.throughput.observe(one.throughput_bps)
+        if self._decisions is not None and poll.decision is not None:
+            self._decisions.polled(poll.decision, form, self.director.network.sites, time.time(), poll.ttl)
         self._metrics.polls.labels(form, poll.session).inc()
         uri = f"{self._base(request)}/steer/{form}?s={quote(token, safe='')}"
         ttl = ttl_under_load(poll.ttl, self._lag_s)
@@ -214,7 +222,8 @@ class Service:
         return _file(assets.WEB / "index.html")
 
     async def show_watch_page(self, request: web.Request) -> web.FileResponse:
-        known = request.match_info["title"] in self.director.catalog.titles
+        title = request.match_info["title"]
+        known = any(title == one.entry.title for one in self.director.titles())
         # The page itself says what is wrong; the status says it to everybody else.
         return _file(assets.WEB / "watch.html", HTTPStatus.OK if known else HTTPStatus.NOT_FOUND)
 
@@ -238,6 +247,8 @@ class Service:
             degraded.append("no appliance is healthy: every player is sent to the origin")
         if self._keeper.trouble:
             degraded.append(self._keeper.trouble)
+        if self._decisions is not None and self._decisions.lost:
+            degraded.append(f"{self._decisions.lost} decisions could not be logged: {self._decisions.trouble}")
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return _json({"ready": not reasons, "reasons": reasons, "degraded": degraded}, status)
 
@@ -259,8 +270,11 @@ class Service:
             start(self.director.catalog.follow(session, self._settings.poll_every))
             start(self._keeper.follow(clock_offset))
             start(self._measure_lag())
+            start(self._write_decisions())
             yield
         await self._keeper.flush(clock_offset)
+        if self._decisions is not None:
+            self._decisions.close()
         self._database.close()
         self.director.network.geography.close()
 
@@ -271,6 +285,11 @@ class Service:
             # Smoothed over about a second, so that one long report does not look like overload.
             self._lag_s += (max(0.0, time.monotonic() - due) - self._lag_s) / 4
             self._metrics.lag.set(self._lag_s)
+
+    async def _write_decisions(self) -> None:
+        while self._decisions is not None:
+            await asyncio.sleep(_DECISIONS_EVERY_S)
+            self._decisions.flush()
 
     def _client(self, request: web.Request) -> str:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
@@ -283,6 +302,16 @@ class Service:
         if _HOST.fullmatch(request.host):
             return f"{request.scheme}://{request.host}"
         return f"http://{show_address(self._settings.listen)}"
+
+
+def _open_decisions(settings: SteeringSettings) -> DecisionLog | None:
+    path = settings.decision_log
+    if path is None:
+        return None
+    try:
+        return DecisionLog(path, largest_bytes=settings.log_size, keep=settings.log_keep)
+    except OSError as error:
+        raise LogError(f"decision_log {path} cannot be written: {error.strerror}") from error
 
 
 @web.middleware

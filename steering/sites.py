@@ -56,10 +56,15 @@ class Sites:
         if default and default not in names:
             raise SitesError(f"default_site: found {default!r}, expected one of {', '.join(names) or '(no sites)'}")
         self.prefixes = Prefixes((site.name, site.prefixes) for site in self.declared)
+        self._isps = {site.name: site.isp for site in self.declared}
         self._points = {site.name: point for site in self.declared if (point := _point(site)) is not None}
 
     def __contains__(self, site: str) -> bool:
         return any(site == declared.name for declared in self.declared)
+
+    def isp(self, site: str) -> str:
+        """Whose network the site stands in; "" where nobody said."""
+        return self._isps.get(site, "")
 
     def point(self, site: str) -> Point | None:
         return self._points.get(site)

@@ -3,6 +3,7 @@
     content -> subjects (ours, nginx, Varnish, Caddy, ATS, the bare loop) <- wrk, paced, crowd, downloads
                                     rounds -> observations -> result -> table, JSON
 
+cli             the command
 cases           what is measured: contents, schemes, connections, and what counts in each    (pure)
 configurations  what the peers are told: nginx.conf, VCL, Caddyfile, ATS records    (pure)
 content         the files, as a package and as a plain folder

@@ -13,8 +13,8 @@ from config.progress import Reporter
 from encoder.package import BLOCK_SIZE, MANIFEST_NAME
 from origin.audit import audit
 from origin.catalog import Catalog, Entry, package_prefix
-from origin.errors import CatalogError, DamagedPackage, TitleTaken, UnknownTitle
-from origin.publish import publish_folder, withdraw
+from origin.errors import CatalogError, DamagedPackage, PublishError, TitleTaken, UnknownTitle
+from origin.publish import Availability, publish_folder, withdraw
 from origin.storage import Storage, open_storage
 from tests.origin.folders import make_folder
 
@@ -66,6 +66,26 @@ async def test_the_same_package_again_changes_nothing(tmp_path: Path, url: str) 
     before = stored.stat().st_mtime_ns
     assert await publish_folder(folder, url) == entry
     assert stored.stat().st_mtime_ns == before
+
+
+async def test_when_a_title_is_available_is_changed_by_publishing_it_again(tmp_path: Path, url: str) -> None:
+    folder = make_folder(tmp_path / "out")
+    start, end = "2026-12-24T18:00:00Z", "2027-01-01T00:00:00Z"
+    first = await publish_folder(folder, url, available=Availability(start))
+    assert (first.available_from, first.available_until) == (start, "")
+    second = await publish_folder(folder, url, available=Availability(None, end))
+    assert (second.available_from, second.available_until, second.published_at) == (start, end, first.published_at)
+    assert await publish_folder(folder, url) == second
+    third = await publish_folder(folder, url, available=Availability("", ""))
+    assert await entries(url) == {"film": third}
+    assert (third.available_from, third.available_until) == ("", "")
+
+
+async def test_a_title_that_would_end_before_it_begins_is_refused(tmp_path: Path, url: str) -> None:
+    folder = make_folder(tmp_path / "out")
+    with pytest.raises(PublishError, match="which is not after 2027"):
+        await publish_folder(folder, url, available=Availability("2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z"))
+    assert await entries(url) == {}
 
 
 async def test_only_what_is_missing_or_unfinished_is_uploaded(tmp_path: Path, url: str) -> None:
@@ -216,7 +236,7 @@ async def test_killed_in_the_middle_nothing_is_visible_and_a_second_publish_comp
     script = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from origin.publish import publish_folder\n"
+        "from origin.publish import Availability, publish_folder\n"
         "from origin.storage.file import FileStorage\n"
         "put = FileStorage.put_file\n"
         "async def killed(self, key, path, moved=None):\n"

@@ -99,3 +99,9 @@ def test_a_package_of_another_title_is_refused() -> None:
     }
     with pytest.raises(CatalogError, match="it is of the title 'film'"):
         read_title(msgspec.convert(fields, Entry), data)
+
+
+async def test_a_time_that_is_none_keeps_the_title_away(origin: Origin) -> None:
+    origin.publish("film")
+    origin.entries["film"]["available_from"] = "soon"
+    assert (await refreshed(Catalog(origin.url))).titles == {}

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -494,3 +495,23 @@ def site(name: str) -> str:
 
 def replaced(settings: Any, **changes: Any) -> Any:
     return dataclasses.replace(settings, **changes)
+
+
+async def test_a_title_is_played_within_its_time_only(steering: Steering, origin: Origin) -> None:
+    """It is filled before, so that every appliance has it when it may be played."""
+    director = steering.service.director
+    origin.publish("film")
+    origin.entries["film"] |= {"available_from": "2026-12-24T18:00:00Z", "available_until": "2027-01-01T00:00:00Z"}
+    await steering.refresh()
+    start = datetime(2026, 12, 24, 18, tzinfo=UTC).timestamp()
+
+    async def found(now: float) -> tuple[int, list[str]]:
+        director._epoch = lambda: now
+        titles = (await steering.json("/api/v1/titles"))["titles"]
+        return (await steering.get("/play/film/master.m3u8")).status, [title["title"] for title in titles]
+
+    assert await found(start - 1) == (404, [])
+    assert await found(start) == (200, ["film"])
+    assert await found(start + 8 * 86400) == (404, [])
+    problem = await (await steering.get("/play/film/master.m3u8")).json()
+    assert "available from 2026-12-24T18:00:00Z to 2027-01-01T00:00:00Z only" in problem["detail"]
