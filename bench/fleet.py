@@ -35,9 +35,10 @@ from bench.errors import NetworkError, ProcessFailed
 from bench.players import Viewer
 from bench.processes import Process
 from config.progress import Reporter
-from fill.plan import decode_plan
+from fill.planner.store import read_published
 from origin.catalog import Entry
 from origin.publish import publish_folder
+from origin.storage import open_storage
 from origin.together import for_each
 
 # Half of 127.0.0.0/8 each, so that any loopback address is somewhere.
@@ -186,7 +187,8 @@ class Fleet:
         services = ["--plans", f"file://{plans}", "--steering", self.steering_url, "--origin", self.origin_url]
         await self._run("plan", "fill", "plan", *services, limit_s=PLAN_LIMIT_S)
         names = [name for name in self.places if self.is_running(name)]
-        planned = {name: decode_plan((plans / f"{name}.json").read_bytes(), name).held_bytes for name in names}
+        async with open_storage(f"file://{plans}") as storage:
+            planned = {name: (await read_published(storage, name)).held_bytes for name in names}
 
         async def run_agent(name: str) -> None:
             who = ["--appliance", name, "--socket", str(self.socket(name))]

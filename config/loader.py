@@ -60,6 +60,18 @@ def load(
     return settings
 
 
+def build(cls: type[Settings], table: Mapping[str, Any], where: str) -> Settings:
+    """An instance of the settings class `cls` from a table read from `where`, for files that are no configuration.
+
+    Raises ConfigError with every problem found.
+    """
+    problems: list[Problem] = []
+    settings = _build(cls, {key: (where, value) for key, value in table.items()}, where, problems)
+    if problems or settings is None:
+        raise ConfigError(problems)
+    return settings
+
+
 def _build(
     cls: type[Settings], given: Mapping[str, tuple[str, Any]], where: str, problems: list[Problem]
 ) -> Settings | None:

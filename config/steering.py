@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.field import (
     ADDRESS,
+    BYTES,
     DURATION,
     HTTP_URL,
     INTEGER,
@@ -55,5 +56,8 @@ class SteeringSettings:
     session_key: str = setting(
         "", kind=SECRET, help="Secret that signs sessions, the same on all replicas; else random."
     )
+    decision_log: Path | None = setting("", kind=OPTIONAL_PATH, help="Where decisions are logged; none: they are not.")
+    log_size: int = setting("1 GiB", kind=BYTES, help="The log is moved away when it is larger, or a day old.")
+    log_keep: int = setting("14", kind=INTEGER, help="How many old logs are kept besides; 0: never moved.")
     control: str = setting("", kind=HTTP_URL, help="Demo control that the page's stop buttons ask.")
     sites: tuple[SiteSettings, ...] = setting((), kind=tables(SiteSettings), help="The sites.", of=SiteSettings)

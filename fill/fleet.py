@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -14,8 +15,8 @@ import msgspec
 from encoder.errors import PackageError
 from encoder.package import MANIFEST_NAME, Package, decode, package_name
 from fill.appliances import Fleet, Seen
-from fill.demand import Offer
 from fill.errors import FleetError
+from fill.names import Offer
 from origin.catalog import Entry
 from origin.openapi import Titles
 
@@ -60,6 +61,17 @@ class FleetClient:
 
         return [found for found in await asyncio.gather(*map(offer, entries)) if found is not None]
 
+    async def offer(self, title: str) -> Offer | None:
+        """The package that the catalog offers of one title; None if there is no such title."""
+        url = f"{self._origin}/api/v1/titles/{title}"
+        try:
+            entry = _decoded(url, await self._get(url), Entry)
+        except FleetError as error:
+            if error.status == 404:
+                return None
+            raise
+        return await self._offer(entry)
+
     async def held_files(self, appliance_url: str, title: str, package: str) -> list[str]:
         """Every file of a package, from the manifest that an appliance holds: of a withdrawn one nobody else has it."""
         url = f"{appliance_url.rstrip('/')}/v1/{title}/{package}/{MANIFEST_NAME}"
@@ -76,12 +88,20 @@ class FleetClient:
                 return None
             raise
         package = _checked(url, entry.package, manifest)
+        return Offer(
+            entry.package,
+            package,
+            self._moment(entry, "published_at"),
+            self._moment(entry, "available_from") if entry.available_from else 0.0,
+            self._moment(entry, "available_until") if entry.available_until else math.inf,
+        )
+
+    def _moment(self, entry: Entry, key: str) -> float:
+        found = getattr(entry, key)
         try:
-            return Offer(entry.package, package, datetime.fromisoformat(entry.published_at).timestamp())
+            return datetime.fromisoformat(found).timestamp()
         except ValueError as error:
-            raise FleetError(
-                f"{self._origin}: {entry.title}: published_at {entry.published_at!r} is no time"
-            ) from error
+            raise FleetError(f"{self._origin}: {entry.title}: {key} {found!r} is no time") from error
 
     async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         try:

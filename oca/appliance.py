@@ -30,9 +30,11 @@ from config.field import show_address
 from config.oca import OcaSettings
 from oca import messages, report
 from oca.credentials import Credentials, read_credentials
-from oca.errors import MessageError, NameInUse, OcaError
+from oca.embargoes import Embargoes, numeric_hosts
+from oca.errors import MessageError, NameInUse, OcaError, UpstreamError
 from oca.messages import Message
 from oca.miss.fetcher import Fetcher, sources_of
+from oca.miss.pace import Pace
 from oca.miss.upstream import Source, Upstreams
 from oca.report import Answer, Report
 from oca.store.inventory import FileKey
@@ -77,6 +79,8 @@ class Appliance:
         self._lock = -1
         self._report_now = asyncio.Event()
         self.load = Workload()
+        self.pace = Pace(time.monotonic())
+        self.embargoes = Embargoes(settings.state)
         self.listening = settings.listen
 
     # Lifecycle
@@ -88,13 +92,16 @@ class Appliance:
             raise OcaError(f"url: found nothing, expected how players reach {show_address(settings.listen)}")
         settings.state.mkdir(parents=True, exist_ok=True)
         self._lock = lock(settings.state)
+        self.embargoes.load()
         await self.volumes.start()
         # No limit of connections: a bounded pool would make one silent upstream hold up all the others.
         self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
         # Half the limit: one upstream may fail and another answer before a player's answer has to be cut.
         self.upstreams = Upstreams(self._session, settings.stall_limit / 2, credentials=self._peer_token)
         sources = sources_of(settings.peers, settings.origin)
-        self.fetcher = Fetcher(self.volumes, self.upstreams, sources, self._rotten)
+        self.fetcher = Fetcher(
+            self.volumes, self.upstreams, sources, self._rotten, self._fill_pace, lambda: self.pace.yields
+        )
         self.scrub = Scrub(
             self.volumes,
             partial(self.fetcher.table, cached_only=True),
@@ -141,6 +148,7 @@ class Appliance:
             writer.close()
         if hasattr(self, "fetcher"):
             await self.fetcher.close()
+            self.upstreams.close()
             await self._session.close()
         await self.volumes.close()
         if self._lock >= 0:
@@ -176,6 +184,10 @@ class Appliance:
         if not failure:
             self.reloaded_at = time.time()
 
+    def _fill_pace(self, count: int) -> float:
+        """Called in threads that fill: a lost update would only make one piece free."""
+        return self.pace.take(count, time.monotonic())
+
     def _peer_token(self) -> dict[str, str]:
         """What upstreams are shown besides the question."""
         token = self._credentials.peer_token
@@ -204,6 +216,8 @@ class Appliance:
             token_keys=self._credentials.token_keys,
             token_issuers=settings.token_issuers,
             token_audiences=settings.token_audiences,
+            embargoes=self.embargoes.now(),
+            peer_addresses=numeric_hosts(settings.peers),
             log_level=logging.getLevelName(logging.getLogger().getEffectiveLevel()),
         )
 
@@ -236,6 +250,9 @@ class Appliance:
     async def _serve_link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One worker, agent or operator. What it asked for ends when it goes."""
         self._links.add(writer)
+        for package_key, until in self.embargoes.now().items():  # some may be newer than the settings of a worker
+            title, _, package = package_key.partition("/")
+            writer.write(messages.frame(messages.Embargo(title, package, until)))
         under_way: dict[int, asyncio.Task[None]] = {}
         counters: messages.Load | None = None
 
@@ -249,6 +266,7 @@ class Appliance:
                 if isinstance(message, messages.Load):
                     self.load.count(counters, message)
                     counters = message
+                    self.pace.observe(message.late_s, self.load.bits_per_second(), self.settings.capacity)
                 elif isinstance(message, messages.Serving):
                     self.workers.serves(message.process_id, message.byte_path)
                 elif isinstance(message, messages.Forget):
@@ -279,7 +297,15 @@ class Appliance:
                 key = FileKey(message.title, message.package, message.file)
                 origin = self.settings.origin.rstrip("/")
                 sources = [Source(url.rstrip("/"), cached_only=url.rstrip("/") != origin) for url in message.sources]
-                await self.fetcher.fill(key, sources, lambda done, size: say(messages.Moved(id, done, size)))
+                self.pace.limit_bytes_s = message.rate_bps / 8
+                if await asyncio.to_thread(self.embargoes.put, key.package_key, message.not_before):
+                    self._tell_all(messages.Embargo(key.title, key.package, message.not_before))
+                await self.fetcher.fill(
+                    key,
+                    sources,
+                    lambda done, size, source: say(messages.Moved(id, done, size, source)),
+                    message.equals,
+                )
                 self._report_now.set()
                 say(messages.Done(id))
             elif isinstance(message, messages.Drop):
@@ -291,7 +317,8 @@ class Appliance:
             elif isinstance(message, messages.Ask):
                 say(messages.Told(id, await self._ask(message.what)))
         except NearcastError as error:
-            say(messages.Failed(id, error.status, str(error)))
+            retry_after_s = error.retry_after_s if isinstance(error, UpstreamError) else 0.0
+            say(messages.Failed(id, error.status, str(error), retry_after_s))
         except OSError as error:
             logger.error("a volume does not do what is asked of it", extra={"why": str(error)})
             say(messages.Failed(id, 503, "the appliance's volume failed"))

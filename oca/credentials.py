@@ -13,6 +13,7 @@ from typing import NamedTuple
 from config.errors import ConfigError, Problem
 from config.oca import OcaSettings
 from oca.errors import CertificateError
+from oca.gate import PEER_SUBJECT
 from oca.http.openssl import TICKET_KEYS_BYTES
 from oca.http.tls import load_certificates
 from oca.tokens.carriage import NAME
@@ -37,7 +38,7 @@ class PeerToken:
 
     def __init__(self, key: Key, name: str, issuers: tuple[str, ...], audiences: tuple[str, ...]) -> None:
         self._key = key
-        self._claims: dict[int, object] = {_SUB: f"appliance {name}", _CATM: ["GET", "HEAD"]}
+        self._claims: dict[int, object] = {_SUB: f"{PEER_SUBJECT}{name}", _CATM: ["GET", "HEAD"]}
         if issuers:
             self._claims[_ISS] = issuers[0]
         if audiences:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -24,11 +24,12 @@ from oca import messages
 from oca.access_log import LONGEST_AGENT, AccessLog, Event, Record, UsualRecord, truncated
 from oca.cmcd import Cmcd, next_object, parse_cmcd, parse_events
 from oca.cmsd import dynamic
+from oca.embargoes import holds
 from oca.errors import TokenError
 from oca.gate import Gate
 from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, head
 from oca.http.connection import Connection
-from oca.http.request import DECIDING_FIELDS, Request, known_heads, usual_line
+from oca.http.request import DECIDING_FIELDS, Request, is_background, known_heads, usual_line
 from oca.link import Link
 from oca.messages import Message
 from oca.needs import Needs, Wanted, unclaimed
@@ -51,6 +52,9 @@ _EXCUSES = {
     504: "what was asked for is not held here, and only what is held was asked for",
 }
 _FULL = "this appliance serves as much as it can"
+_NEEDED = "this appliance has players to serve before it gives anything to fill from"
+# Those who fill go to another source meanwhile; load does not change within a few seconds.
+_FILL_AGAIN_AFTER_S = 10
 
 
 @dataclass
@@ -83,11 +87,14 @@ class Delivery:
         note: Callable[[str], None],
         left: Callable[[Connection], None],
         requests_per_connection: int,
+        embargoes: Mapping[str, float] | None = None,
+        peers: Set[str] = frozenset(),
     ) -> None:
         self._name, self._link, self._pieces = name, link, pieces
         self._log, self._events, self._gate = log, events, gate
         self._note, self._left = note, left
         self._requests_per_connection = requests_per_connection
+        self._embargoes, self._peers = dict(embargoes or {}), peers
         self._find = pieces.find
         self._needs = Needs(link)
         self._usual_record = UsualRecord(name)
@@ -95,8 +102,14 @@ class Delivery:
         self.date = b""
         self.is_full = False  # no room for those who are not watching yet
         self.is_strained = False  # said in CMSD
+        self.refuses_fills = False  # players need what there is
         self._hit = ("Cache-Status", f"{name}; hit")
         self._fetched = ("Cache-Status", f"{name}; fwd=miss; stored")
+
+    def embargo(self, told: messages.Embargo) -> None:
+        """Pieces of the package are looked up anew from here on: `find` does not ask who it is that wants one."""
+        self._embargoes[f"{told.title}/{told.package}"] = told.until
+        self._pieces.forget_package(told.title, told.package)
 
     # oca.http.connection.Handler
 
@@ -153,6 +166,11 @@ class Delivery:
                 return
         if request.complaint is not None:
             connection.complain(*request.complaint, headers=(*CORS_HEADERS, self._status("fwd=bypass")))
+            return
+        if self.refuses_fills and is_background(request.headers.get("priority", "")):
+            self.counts.refused += 1
+            retry = (("Retry-After", str(_FILL_AGAIN_AFTER_S)),)
+            connection.complain(503, _NEEDED, (*CORS_HEADERS, *retry, self._status("fwd=bypass")))
             return
         renewal: Renewal | None = None
         if self._gate is not None and request.method in ("GET", "HEAD"):
@@ -364,6 +382,10 @@ class Delivery:
     def _look_up(self, connection: Connection, request: Request, extra: tuple[tuple[str, str], ...] = ()) -> None:
         try:
             name = packages.parse_content_path(_decoded(_kept_path(request.target)))
+            is_embargoed = holds(self._embargoes, f"{name.title}/{name.package}", time.time())
+            if is_embargoed and not self._is_peer(connection, request):
+                connection.missed = True  # all as if it were not there, and upstreams did not know it
+                raise PackageError(_EXCUSES[404], status=404)
             if name.token:  # a path that is served must be the one that a token was judged by
                 raise PackageError("what follows /t/ is an access token in base64url, then /v1/", status=404)
             try:
@@ -383,10 +405,17 @@ class Delivery:
             decision = decide("GET", {}, extent)
             piece.head = head(200, (*decision.headers, self._hit, *CORS_HEADERS))[:-2]
             piece.record = self._usual_record.piece(*piece.name, piece.part, extent.length)
-            self._pieces.keep(usual_line(_kept_path(request.target)), piece, file)
+            if not is_embargoed:
+                self._pieces.keep(usual_line(_kept_path(request.target)), piece, file)
             self._answer(connection, decide(request.method, request.headers, extent), file, extra)
             return
         self._need(connection, request, piece, extra)
+
+    def _is_peer(self, connection: Connection, request: Request) -> bool:
+        """Whether an appliance asks, to fill or to serve from."""
+        if self._gate is not None:
+            return self._gate.is_peer(request)
+        return connection.client in self._peers
 
     def _need_manifest(
         self, connection: Connection, request: Request, name: FileName, extra: tuple[tuple[str, str], ...]

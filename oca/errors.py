@@ -43,9 +43,13 @@ class NotHeld(OcaError):
 
 
 class UpstreamError(OcaError):
-    """`is_final` where all whose word counts answered, and asking again would not help."""
+    """`is_final` where all whose word counts answered, and asking again would not help.
+
+    `retry_after_s` is above 0 where whoever was asked has players to serve first, and said for how long.
+    """
 
     is_final = False
+    retry_after_s = 0.0
 
 
 class SpaceError(OcaError):

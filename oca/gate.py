@@ -19,6 +19,9 @@ from oca.tokens.keys import Keys
 from oca.tokens.renewal import Renewal, renew
 from oca.tokens.replays import Replays
 
+# What the tokens that appliances make for one another are about (oca.credentials).
+PEER_SUBJECT = "appliance "
+
 # Some 2 KiB each. A viewer has one for hours; at the limit the oldest half has to be verified again.
 _MOST_GRANTS = 8192
 
@@ -53,6 +56,12 @@ class Gate:
         except TokenError:
             self.refused += 1
             raise
+
+    def is_peer(self, request: Request) -> bool:
+        """Whether the token of a request that was admitted is an appliance's."""
+        carried = find_token(request.target, request.headers)
+        grant = self._grants.get(carried.token) if carried is not None else None
+        return grant is not None and (grant.subject or "").startswith(PEER_SUBJECT)
 
     def _admit(self, connection: Connection, request: Request) -> Renewal | None:
         carried = find_token(request.target, request.headers)

@@ -9,7 +9,7 @@ who asks and comes back in every answer to it.
     agent     Fill            ->  Moved (growing `done`) ... then Done or Failed
     agent     Drop            ->  Done or Failed
     operator  Ask("status")   ->  Told;   Ask("drain" | "resume" | "scrub") -> Told or Failed
-    parent    Gone, Rotten    to every worker; worker: Serving once, then Load
+    parent    Gone, Rotten, Embargo    to every worker; worker: Serving once, then Load
 """
 
 from __future__ import annotations
@@ -69,21 +69,31 @@ class Forget(msgspec.Struct, frozen=True, tag=True):
 
 
 class Fill(msgspec.Struct, frozen=True, tag=True):
-    """Hold this file whole; ask `sources` (base URLs) in this order. An empty list means the appliance's own."""
+    """Hold this file whole; ask `sources` (base URLs) in this order. An empty list means the appliance's own.
+
+    The first `equals` sources are as good as each other: blocks are spread over them. `rate_bps` is what all fills of
+    the appliance together may take, 0: no limit. Before `not_before` (seconds since the epoch) no player is served any
+    file of the package.
+    """
 
     id: int
     title: str
     package: str
     file: str
     sources: tuple[str, ...]
+    equals: int = 1
+    rate_bps: int = 0
+    not_before: float = 0.0
 
 
 class Moved(msgspec.Struct, frozen=True, tag=True):
-    """Progress of a Fill: `done` of `size` bytes are verified."""
+    """Progress of a Fill: `done` of `size` bytes are verified. `source` (a base URL) gave those since the last Moved;
+    it is empty for those that were there already."""
 
     id: int
     done: int
     size: int
+    source: str = ""
 
 
 class Drop(msgspec.Struct, frozen=True, tag=True):
@@ -98,11 +108,15 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """`status` is the HTTP status that tells it best; `reason` is a sentence."""
+    """`status` is the HTTP status that tells it best; `reason` is a sentence.
+
+    `retry_after_s` is above 0 where those who were asked to fill from had players to serve first.
+    """
 
     id: int
     status: int
     reason: str
+    retry_after_s: float = 0.0
 
 
 class Gone(msgspec.Struct, frozen=True, tag=True):
@@ -123,6 +137,14 @@ class Rotten(msgspec.Struct, frozen=True, tag=True):
     package: str
     file: str
     block: int
+
+
+class Embargo(msgspec.Struct, frozen=True, tag=True):
+    """No player is served any file of the package before `until`; 0: from now on they are."""
+
+    title: str
+    package: str
+    until: float
 
 
 class Suspect(msgspec.Struct, frozen=True, tag=True):
@@ -156,6 +178,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     tokens_replayed: int
     cmcd_ignored: int
     prefetched: int
+    late_s: float = 0.0  # the longest that its event loop let something wait since the last Load
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
@@ -181,6 +204,7 @@ Message: TypeAlias = (
     | Failed
     | Gone
     | Rotten
+    | Embargo
     | Serving
     | Load
     | Ask

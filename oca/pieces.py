@@ -156,6 +156,12 @@ class Pieces:
             self._forget_pieces(file)
             file.descriptor.retire()
 
+    def forget_package(self, title: str, package: str) -> None:
+        """`find` gives no piece of it until one is kept again."""
+        for name, file in self._files.items():
+            if (name.title, name.package) == (title, package):
+                self._forget_pieces(file)
+
     def distrust(self, name: FileName, block: int) -> None:
         """A block of the file is no longer known to be right; -1 stands for all."""
         file = self._files.get(name)

@@ -35,6 +35,7 @@ from oca.access_log import AccessLog
 from oca.delivery import Delivery
 from oca.gate import Gate
 from oca.http.connection import Connection
+from oca.http.request import is_background
 from oca.http.tls import BytePath, Certificates, TlsConnection, find_byte_path, load_certificates
 from oca.link import Link
 from oca.messages import Message
@@ -49,6 +50,11 @@ _SPARE_DESCRIPTORS = 64
 # Clients beyond the limit that are told so, as soon as they ask; for one more, the one that was silent longest goes.
 _MOST_TURNED_AWAY = 32
 _TICK_S = 0.25
+# How late the event loop comes to what is ready is measured this often; a player's answer waits as long as the probe.
+_PROBE_S = 0.02
+# Fills that peers have of a worker at once, and from which share of the capacity on players need it themselves.
+_MOST_FILLS = 16
+_FILL_SHARE = 0.8
 _ACCEPT_AT_ONCE = 64
 _FD_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPT_PAUSE_S = 0.1
@@ -90,6 +96,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_issuers: tuple[str, ...]
     token_audiences: tuple[str, ...]
     log_level: str
+    embargoes: dict[str, float] = {}  # "title/package" -> until when players are not served
+    peer_addresses: tuple[str, ...] = ()  # of those who are served all the same, where there are no tokens
 
 
 class Worker:
@@ -126,12 +134,16 @@ class Worker:
             self._note,
             self._left,
             settings.requests_per_connection,
+            settings.embargoes,
+            frozenset(settings.peer_addresses),
         )
         self._failures: Counter[str] = Counter()
         self._failures_told_at = monotonic()
         self._lines_lost = 0
         self._leaving_since = self._quiet_limit_s = 0.0  # set when nothing new is taken any more
         self._closing = asyncio.Event()
+        self._late_s = 0.0
+        self._probe_at = 0.0
 
     # Lifecycle
 
@@ -147,6 +159,7 @@ class Worker:
         parent_gone = asyncio.create_task(self._link.ended.wait())
         closing = asyncio.create_task(self._closing.wait())
         self._tick()
+        self._probe()
         self._link.say(messages.Serving(os.getpid(), self._byte_path or ""))
         await asyncio.wait([parent_gone, closing], return_when=asyncio.FIRST_COMPLETED)
         self._listen(False)
@@ -193,6 +206,13 @@ class Worker:
         nominal_bps = self._tell_load()
         delivery.is_strained = nominal_bps > self._settings.capacity_bps
         delivery.is_full = nominal_bps > self._settings.capacity_bps * _HARD_LOAD
+        fills = sum(
+            1
+            for connection in self._connections
+            if connection.request and is_background(connection.request.headers.get("priority", ""))
+        )
+        is_needed = nominal_bps > self._settings.capacity_bps * _FILL_SHARE
+        delivery.refuses_fills = bool(is_needed or fills >= _MOST_FILLS or self._leaving_since)
         for log in (self._log, self._events):
             log.flush()
         if self._log.lost > self._lines_lost:
@@ -224,9 +244,18 @@ class Worker:
                 tokens_replayed=gate.replayed if gate else 0,
                 cmcd_ignored=counts.cmcd_ignored,
                 prefetched=counts.prefetched,
+                late_s=self._late_s,
             )
         )
+        self._late_s = 0.0
         return nominal_bps
+
+    def _probe(self) -> None:
+        now = self._loop.time()
+        if self._probe_at:
+            self._late_s = max(self._late_s, now - self._probe_at)
+        self._probe_at = now + _PROBE_S
+        self._loop.call_at(self._probe_at, self._probe)
 
     def _judge(self, connection: Connection, now: float) -> None:
         """Ends a connection that has not moved for longer than its state allows."""
@@ -331,6 +360,8 @@ class Worker:
     def _hear(self, message: Message) -> None:
         if isinstance(message, messages.Gone):
             self._pieces.forget(FileName(message.title, message.package, message.file))
+        elif isinstance(message, messages.Embargo):
+            self._delivery.embargo(message)
         elif isinstance(message, messages.Rotten):
             name = FileName(message.title, message.package, message.file)
             self._pieces.distrust(name, message.block)

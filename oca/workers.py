@@ -34,6 +34,10 @@ _START_LIMIT_S = 20.0
 _BACKLOG = 4096
 
 
+# All but how late a worker was: that is of a moment, and nothing to add up.
+_COUNTERS = tuple(name for name in messages.Load.__struct_fields__ if name != "late_s")
+
+
 class Workers:
     """All of them: one for each tuple of `listeners`. `settings` makes what worker N is told when it starts."""
 
@@ -221,7 +225,7 @@ class Workload:
         self._history: list[tuple[float, int]] = []
 
     def count(self, before: messages.Load | None, now: messages.Load) -> None:
-        for name in messages.Load.__struct_fields__:
+        for name in _COUNTERS:
             self.total[name] += getattr(now, name) - (getattr(before, name) if before is not None else 0)
         at = time.monotonic()
         self._history.append((at, self.total["bytes_sent"]))

@@ -11,6 +11,7 @@ NearcastError
       TitleTaken       ... because another package of this title is in the catalog (409)
     UnknownTitle       the catalog has no such title (404)
     CatalogError       an entry of the catalog is not what the format says
+    LogError           the access log cannot be opened
     ListenError        the service cannot have its address
 """
 
@@ -56,6 +57,10 @@ class UnknownTitle(OriginError):
 
 
 class CatalogError(OriginError):
+    pass
+
+
+class LogError(OriginError):
     pass
 
 

@@ -26,11 +26,15 @@ from config.field import show_address
 from config.origin import OriginSettings
 from config.ready import announce
 from encoder.errors import PackageError
+from encoder.package import parse_content_path
+from oca.access_log import LONGEST_AGENT, AccessLog, Record, truncated
+from oca.cmcd import parse_cmcd
 from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, problem
 from oca.http.conditions import not_modified
+from oca.http.request import is_background
 from origin.catalog import Catalog, Entry
 from origin.content import Content
-from origin.errors import ListenError, StorageError, UnknownTitle
+from origin.errors import ListenError, LogError, StorageError, UnknownTitle
 from origin.openapi import Readiness, Titles, describe
 from origin.storage import Storage, open_storage
 
@@ -40,8 +44,17 @@ REFRESH_AFTER_S = 1.0
 LONGEST_LOOK_S = 1.0
 # A client that takes no byte for this long is gone, or wants to hold our memory.
 STALLED_CLIENT_S = 60.0
+# Blocks that appliances fill with at once: more would only make misses wait, for which players do. Whoever is refused
+# asks another source, or again.
+MOST_FILLS = 64
+FILL_AGAIN_AFTER = "5"
 # On SIGTERM, downloads under way get this long to finish.
 SHUTDOWN_S = 5.0
+
+# What the origin calls itself in its access log: the name of its pathway.
+LOG_NAME = "origin"
+_LOG_DAY_S = 86400.0
+_LOG_EVERY_S = 1.0
 
 _DIGEST_HEADER = "Want-Repr-Digest"
 
@@ -95,11 +108,14 @@ class CatalogView:
 class OriginService:
     """Handlers of one origin; `application` is what aiohttp runs."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, log: AccessLog | None = None) -> None:
+        """`log` gets a line for each answer with content; it is flushed and closed with the application."""
         self._storage = storage
+        self._log = log
         self._catalog = CatalogView(storage)
         self._content = Content(storage)
         self._metrics = _Metrics()
+        self._fills = 0  # under way
         self.application = web.Application(middlewares=[self._answer_failures])
         self.application.add_routes(
             [
@@ -115,6 +131,8 @@ class OriginService:
         )
         self.application.on_response_prepare.append(self._add_headers)
         self.application.on_cleanup.append(self._close)
+        if log is not None:
+            self.application.cleanup_ctx.append(self._write_log)
 
     async def _titles(self, request: web.Request) -> web.StreamResponse:
         entries = await self._catalog.entries()
@@ -128,6 +146,7 @@ class OriginService:
         return _conditional_json(request, msgspec.json.encode(entry))
 
     async def _piece(self, request: web.Request) -> web.StreamResponse:
+        began = time.monotonic()
         entries = await self._catalog.entries()
         located = await self._content.locate(request.path, entries)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -139,13 +158,27 @@ class OriginService:
         if decision.first == decision.end:
             await response.prepare(request)
             await response.write_eof()
-            return response
-        return await self._send(request, response, located.key, decision)
+            left = 0
+        else:
+            is_fill = is_background(request.headers.get("Priority", ""))
+            if is_fill and self._fills >= MOST_FILLS:
+                later = {"Retry-After": FILL_AGAIN_AFTER}
+                return _problem_response(503, "The origin has as many fills as it bears.", later)
+            self._fills += is_fill
+            try:
+                left = await self._send(request, response, located.key, decision)
+            finally:
+                self._fills -= is_fill
+        if self._log is not None:
+            file = located.extent.file.name
+            self._log.write(_record(request, file, decision, left, time.monotonic() - began))
+        return response
 
-    async def _send(
-        self, request: web.Request, response: web.StreamResponse, key: str, decision: Decision
-    ) -> web.StreamResponse:
-        """Moves the bytes. Once the head is out, a failure can only be told by cutting the connection."""
+    async def _send(self, request: web.Request, response: web.StreamResponse, key: str, decision: Decision) -> int:
+        """Moves the bytes, and returns how many were not sent.
+
+        Once the head is out, a failure can only be told by cutting the connection.
+        """
         left = decision.end - decision.first
         async with aclosing(_pieces(self._storage, key, decision)) as pieces:
             piece = await anext(pieces)  # fails before the head is out, so that it is a 503 and not a cut
@@ -166,7 +199,21 @@ class OriginService:
                 self._metrics.cut_answers.inc()
                 logger.warning("an answer was cut", extra={"key": key, "missing": left, "reason": str(error)})
                 _cut(request)
-        return response
+        return left
+
+    async def _write_log(self, application: web.Application) -> AsyncGenerator[None, None]:
+        async def flush() -> None:
+            while self._log is not None:
+                await asyncio.sleep(_LOG_EVERY_S)
+                self._log.flush()
+
+        flushing = asyncio.create_task(flush())
+        yield
+        flushing.cancel()
+        with suppress(asyncio.CancelledError):
+            await flushing
+        if self._log is not None:
+            self._log.close()
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -248,6 +295,40 @@ async def _pieces(storage: Storage, key: str, decision: Decision) -> AsyncGenera
         raise StorageError(f"{key} ends {left} bytes too early")
 
 
+def _record(request: web.Request, file: str, decision: Decision, left: int, seconds: float) -> Record:
+    """A line of the access log, with the fields of an appliance's (oca/access_log.py)."""
+    content = parse_content_path(request.path)
+    query = request.rel_url.raw_query_string
+    cmcd = parse_cmcd(query, {name.lower(): value for name, value in request.headers.items()})
+    return Record(
+        time=round(time.time(), 3),
+        appliance=LOG_NAME,
+        client=truncated(request.remote or ""),
+        method=request.method,
+        title=content.title,
+        package=content.package,
+        file=file,
+        part=content.path,
+        status=decision.status,
+        bytes=decision.end - decision.first - left,
+        whole=not left,
+        hit=True,
+        seconds=round(seconds, 6),
+        agent=request.headers.get("User-Agent", "")[:LONGEST_AGENT],
+        cmcd=cmcd.keys if cmcd is not None else None,
+    )
+
+
+def _open_log(settings: OriginSettings) -> AccessLog | None:
+    path = settings.access_log
+    if path is None:
+        return None
+    try:
+        return AccessLog(path, largest_bytes=settings.log_size, oldest_s=_LOG_DAY_S, keep=settings.log_keep)
+    except OSError as error:
+        raise LogError(f"access_log {path} cannot be written: {error.strerror}") from error
+
+
 def _preflight() -> web.Response:
     """Alike for every path: a page may ask for any of them, and finds out which exist by asking."""
     headers = dict(PREFLIGHT_HEADERS)
@@ -280,12 +361,12 @@ def _problem_response(status: int, detail: str, headers: Mapping[str, str] | Non
 
 
 async def serve(settings: OriginSettings, ready_file: Path | None = None) -> None:
-    """Serves until SIGTERM or SIGINT. Raises ListenError, StorageError.
+    """Serves until SIGTERM or SIGINT. Raises ListenError, StorageError, LogError.
 
     `ready_file` gets "HOST:PORT" and a newline once connections are accepted: with port 0 nobody could know it else.
     """
     async with open_storage(settings.storage, s3_endpoint=settings.s3_endpoint) as storage:
-        service = OriginService(storage)
+        service = OriginService(storage, _open_log(settings))
         runner = web.AppRunner(service.application, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:

@@ -1,10 +1,10 @@
 """The log of decisions: one JSON object a line for each session that begins, and for each that is sent elsewhere.
 
-Beside the appliances' access logs it tells why a byte was not served at its viewer's nearest site: whether there is such
-a site, who stands there, and why none of them was named first. It is written and rotated as access logs are
+Beside the appliances' access logs it tells why a byte was not served at its viewer's nearest site: whether there is
+such a site, who stands there, and why none of them was named first. It is written and rotated as access logs are
 (oca/access_log.py), and names no client: addresses lose their last part.
 
-A session that stays where its manifest sent it is not logged again: players poll every few seconds, and say nothing new.
+A session that stays where its manifest sent it is not logged again: players poll every few seconds with no news.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def decided(decision: Decision, form: Format, isp: str, now: float, holds_s: flo
     """What is logged of a decision; `holds_s` is 0 for a session that begins."""
     client, first = decision.client, decision.first
     told = set(decision.priority)
-    passed_over = [candidate.name for candidate in decision.candidates if candidate.is_local and not candidate.is_usable]
+    passed_over = [
+        candidate.name for candidate in decision.candidates if candidate.is_local and not candidate.is_usable
+    ]
     named = told.union(passed_over[:MOST_PASSED_OVER])
     choices = tuple(
         Choice(candidate.name, candidate.site, candidate.turn.name.lower(), candidate.holding.name.lower())

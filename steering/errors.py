@@ -9,6 +9,7 @@ NearcastError
     SitesError         the sites of the configuration contradict themselves (exit code 2)
     GeographyError     the geographic database cannot be used (exit code 2)
     DatabaseError      the fleet database cannot be used; logged, never a player's trouble
+    LogError           the log of decisions cannot be opened
     ListenError        the address to listen on is taken or is not ours
     AskError           the running steering service could not be asked
 
@@ -49,6 +50,10 @@ class GeographyError(SteeringError):
 
 
 class DatabaseError(SteeringError):
+    pass
+
+
+class LogError(SteeringError):
     pass
 
 

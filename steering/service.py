@@ -68,10 +68,10 @@ class Service:
         self.director = Director(settings, clock)
         self._settings = settings
         self._clock = clock
+        self._decisions = _open_decisions(settings)
         self._database = Database(settings.database)
         self._keeper = Keeper(self.director.fleet, self._database)
         self._metrics = Metrics()
-        self._decisions = _open_decisions(settings)
         self._assets = assets.find_assets()
         self._lag_s = 0.0
 

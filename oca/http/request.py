@@ -24,7 +24,7 @@ _BODY_TOO_LARGE = f"content is only read here: a POST may carry {LARGEST_BODY_BY
 # Only these are looked at; all others cost nothing but their bytes.
 _KNOWN_FIELDS = frozenset(
     b"range if-range if-match if-none-match if-modified-since if-unmodified-since cache-control user-agent host "
-    b"content-length transfer-encoding content-type want-repr-digest cookie cta-common-access-token expect "
+    b"content-length transfer-encoding content-type want-repr-digest cookie cta-common-access-token expect priority "
     b"cmcd-request cmcd-object cmcd-status cmcd-session".split()
 )
 # With these, fields are different in each request, and keeping them would only push out what is asked again.
@@ -38,6 +38,8 @@ _AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 # What a request line may be to go without the parser: origin form, visible ASCII, no fragment.
 _USUAL_LINE = re.compile(rb"(GET|HEAD) (/[!-\x22\x24-~]*) HTTP/1\.1")
 _OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/")
+# Urgency 7 among the parameters of a Priority field, a dictionary of RFC 8941.
+_BACKGROUND = re.compile(r"(?:^|,)\s*u=7\s*(?:$|[,;])")
 _METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 # Some 500 bytes each; as many as there are kinds of players and devices, with room for cookies of single clients.
 _MOST_KNOWN_HEADS = 4096
@@ -213,6 +215,11 @@ class RequestReader:
         # A client of HTTP/1.0 keeps a connection only if it is told so, in a way that proxies misread (RFC 9112 C.2.2).
         keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
         self._ready.append(Request(method, self._target, self._fields, keep_alive, None, self._body))
+
+
+def is_background(priority: str) -> bool:
+    """Whether a Priority field says urgency 7, background work, as appliances that fill do (RFC 9218 4.1)."""
+    return _BACKGROUND.search(priority) is not None
 
 
 def usual_line(path: bytes) -> bytes:

@@ -3,6 +3,9 @@
 A cold start wants thousands of blocks in one instant: the upstream sees as many requests as it can bear, players'
 before fills', and the others wait here. They do not wait for long. Whoever has waited its time goes on to the next
 upstream, which means that this one is busy and not that it failed; when it does fail and rests, all go on at once.
+
+An appliance that has players to serve refuses fills, and says for how long. Until then fills are not let through here
+either, and go to others; players' misses are, for it refuses only fills.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -19,6 +23,13 @@ from oca.errors import UpstreamError
 from oca.miss.breaker import Breaker, State
 
 logger = logging.getLogger(__name__)
+
+# Of the rate of answers, for the latest one: some ten blocks tell what a source gives now.
+_LATEST_SHARE = 0.2
+# Of a smaller answer the way there and back is most of its time.
+_MEASURED_FROM_BYTES = 256 * 1024
+# A source that asks for more is looked at again before: an evening's peak ends, and so does a mistake.
+_LONGEST_HOLD_OFF_S = 300.0
 
 
 class Priority(IntEnum):
@@ -31,8 +42,9 @@ class Priority(IntEnum):
 class Unavailable(UpstreamError):
     """The upstream is down, cut us off or has no room: the same question may be answered the next time."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message, status=503)
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True)
@@ -50,12 +62,17 @@ class UpstreamState:
     under_way: int  # now
     waiting: int  # now
     failed_for: str  # the latest failure, in words; empty if there was none
+    refused: int  # fills, because it had players to serve
+    rate_bytes_s: float  # of one answer of late; 0 while unknown
 
 
 class Door:
     def __init__(self, url: str, breaker: Breaker, limit: int, clock: Callable[[], float]) -> None:
         self.requests = self.failures = self.retries = self.busy = self.bytes = self.under_way = 0
         self.failed_for = ""
+        self.refused = 0
+        self.rate_bytes_s = 0.0
+        self._held_off_until = -math.inf
         self._url = url
         self._breaker = breaker
         self._limit = limit
@@ -67,10 +84,22 @@ class Door:
         """True if the upstream is to be asked in its turn, False if only when nobody else is left."""
         return self._breaker.is_next(self._clock())
 
+    def is_held_off(self) -> bool:
+        """True while it wants no fills."""
+        return self._clock() < self._held_off_until
+
+    def hold_off(self, seconds: float) -> None:
+        """It refused a fill, and asks for so much time."""
+        self.refused += 1
+        self._held_off_until = self._clock() + min(seconds, _LONGEST_HOLD_OFF_S)
+
     # One request
 
     async def enter(self, priority: Priority, patience_s: float) -> int:
         """Waits for room. The ticket is for the methods below, and `leave` has to have it. Raises Unavailable."""
+        if priority is Priority.FILL and self.is_held_off():
+            left_s = self._held_off_until - self._clock()
+            raise Unavailable(f"{self._url} has players to serve first", retry_after_s=left_s)
         if self._has_room:
             return self._admit()
         loop = asyncio.get_running_loop()
@@ -92,6 +121,14 @@ class Door:
         was_open = self._breaker.is_open
         self._breaker.answers(ticket, self._clock())
         self._note_success(was_open)
+
+    def measured(self, count: int, seconds: float) -> None:
+        """An answer of so many bytes took so long, without what we waited of our own accord."""
+        if count < _MEASURED_FROM_BYTES:
+            return
+        rate = count / max(seconds, 1e-6)
+        known = self.rate_bytes_s
+        self.rate_bytes_s = known + (rate - known) * _LATEST_SHARE if known else rate
 
     def succeed(self, ticket: int) -> None:
         was_open = self._breaker.is_open
@@ -130,6 +167,8 @@ class Door:
             under_way=self.under_way,
             waiting=sum(not turn.done() for _, _, turn in self._queue),
             failed_for=self.failed_for,
+            refused=self.refused,
+            rate_bytes_s=self.rate_bytes_s,
         )
 
     @property

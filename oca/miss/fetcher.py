@@ -29,8 +29,9 @@ from encoder.errors import PackageError
 from encoder.package import MANIFEST_NAME, Package, StoredFile
 from oca.errors import NotHeld, OcaError, SpaceError, UpstreamError, VolumeFailed
 from oca.miss.door import Priority
-from oca.miss.landing import Landing
-from oca.miss.upstream import Source, Upstreams
+from oca.miss.landing import Landing, Take
+from oca.miss.reception import Pace, Reception
+from oca.miss.upstream import Attempts, Source, Upstreams
 from oca.store.blocks import State
 from oca.store.inventory import FileKey
 from oca.store.volumes import OpenFile, Volumes
@@ -39,8 +40,9 @@ logger = logging.getLogger(__name__)
 
 # Blocks fetched at once for one answer: the next one is on its way while this one is sent.
 _READ_AHEAD = 2
-# Blocks fetched at once for one fill; more would only compete with players for the same link.
-_FILL_AHEAD = 2
+# Blocks fetched at once for one fill: one for each core to digest, and one on its way. More would only compete with
+# players for the same link.
+_FILL_AHEAD = 3
 # Longer than any worker takes to open the file that it was told of, so that none finds another file by its inode; and
 # whoever plays on asks again within this time.
 _LINGER_S = 5.0
@@ -97,12 +99,16 @@ class Place(NamedTuple):
 
 
 class _Errand(NamedTuple):
-    """How blocks are to be had: from whom, how urgently, how many at once, and whether the disk's are surely wrong."""
+    """How blocks are to be had: from whom, how urgently, how many at once, and whether the disk's are surely wrong.
+
+    The first `equals` sources are as good as each other.
+    """
 
     sources: Sequence[Source]
     priority: Priority
     ahead: int
     is_wrong: bool = False
+    equals: int = 1
 
 
 class _Flight:
@@ -113,6 +119,7 @@ class _Flight:
         self.opening = opening
         self.landed: dict[int, int] = {}  # block under way -> end of what has landed of it
         self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.givers: dict[int, str] = {}  # block -> URL of who gave the end of it
         self.watchers: set[Watcher] = set()
         self.users = 0
         self.was_told_of = False
@@ -153,7 +160,8 @@ class Fetcher:
     """The one place in an appliance that asks upstreams for content.
 
     `sources` are the appliance's own, in order; a fill may bring others. `rotten` hears of each block that was held and
-    is wrong, before anything else is done about it.
+    is wrong, before anything else is done about it; `pace` (in any thread) of each piece that a fill brought, and says
+    for how many seconds it is to wait; `yields` says whether there are players for fills to yield to.
     """
 
     def __init__(
@@ -162,11 +170,14 @@ class Fetcher:
         upstreams: Upstreams,
         sources: Sequence[Source],
         rotten: Rotten = lambda key, block: None,
+        pace: Pace = lambda count: 0.0,
+        yields: Callable[[], bool] = lambda: False,
     ) -> None:
         self._volumes = volumes
         self._upstreams = upstreams
         self._sources = tuple(sources)
         self._rotten = rotten
+        self._pace, self._yields = pace, yields
         self._flights: dict[FileKey, _Flight] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._tables: LRUCache[tuple[str, str], Table] = LRUCache(maxsize=_MOST_TABLE_BYTES, getsizeof=_table_bytes)
@@ -351,18 +362,19 @@ class Fetcher:
         try:
             await asyncio.wait([fetching, watcher.spoiled], return_when=asyncio.FIRST_COMPLETED)
             if watcher.spoiled.done():
-                raise UpstreamError(
-                    f"wrong bytes of {flight.key.file} of {flight.key.package_key} were on their way", status=502
-                )
+                why = f"wrong bytes of {flight.key.file} of {flight.key.package_key} were on their way"
+                raise flight.opened.failure or UpstreamError(why, status=502)
             fetching.result()
         finally:
             fetching.cancel()
             fetching.add_done_callback(_retrieve)
 
-    async def fill(self, key: FileKey, sources: Sequence[Source], moved: Callable[[int, int], None]) -> None:
-        """Holds a file whole and safe on disk, as the plan asks; `moved(done, size)` with each block.
+    async def fill(
+        self, key: FileKey, sources: Sequence[Source], moved: Callable[[int, int, str], None], equals: int = 1
+    ) -> None:
+        """Holds a file whole and safe on disk, as the plan asks; `moved(done, size, source URL)` with each block.
 
-        Raises as `watch` does, SpaceError as 507.
+        The URL is empty of blocks that were there. Raises as `watch` does, SpaceError as 507.
         """
         sources = sources or self._sources
         if key.file == MANIFEST_NAME:
@@ -375,14 +387,14 @@ class Fetcher:
             await self._volumes.plan(opened)
             missing = [] if opened.is_whole else [block for block, right in enumerate(opened.right) if not right]
             done = file.size - _bytes_of(file, missing)
-            moved(done, file.size)
+            moved(done, file.size, "")
 
             def tell(block: int) -> None:
                 nonlocal done
                 done += _bytes_of(file, [block])
-                moved(done, file.size)
+                moved(done, file.size, flight.givers.get(block, ""))
 
-            await self._fetch(flight, missing, _Errand(sources, Priority.FILL, _FILL_AHEAD), tell)
+            await self._fetch(flight, missing, _Errand(sources, Priority.FILL, _FILL_AHEAD, equals=equals), tell)
             await self._volumes.commit(opened)
             if not self._volumes.holds(key):
                 raise opened.failure or UpstreamError(
@@ -653,14 +665,22 @@ class Fetcher:
         lacking: dict[Source, bool] = {}  # of each origin, whether it certainly lacks the block
         landing = self._landing(flight, block)
         givers: list[Source] = []
-        attempts = self._upstreams.attempts(errand.sources, errand.priority)
+        attempts = self._upstreams.attempts(errand.sources, errand.priority, errand.equals)
+        is_fill = errand.priority is Priority.FILL
         try:
             async for source in attempts:
                 givers.append(source)
                 try:
-                    async with aclosing(attempts.read(path, landing.position, end)) as pieces:
-                        async for piece in pieces:
-                            await landing.add(piece)
+                    yields = is_fill and not flight.watchers and self._yields()
+                    if attempts.is_plain and opened.volume.can_receive(yields=yields):
+                        receive = partial(self._receive, flight, attempts, path, landing, end, is_fill, yields)
+                        await landing.receive(receive)
+                    else:
+                        async with aclosing(attempts.read(path, landing.position, end)) as pieces:
+                            async for piece in pieces:
+                                await landing.add(piece)
+                                if is_fill and not flight.watchers and (wait_s := self._pace(len(piece))) > 0:
+                                    await asyncio.sleep(wait_s)
                 except UpstreamError as error:
                     failure = error
                     if not source.cached_only:
@@ -669,7 +689,10 @@ class Fetcher:
                         continue
                 if await landing.digest() == opened.file.blocks[block]:
                     await opened.mark(block)
+                    flight.givers[block] = source.url
                     flight.notice()
+                    if is_fill and not flight.watchers:
+                        await opened.let_go(block)
                     return
                 failure = UpstreamError(f"{path}: block {block} has another digest than the package says", status=502)
                 for giver in givers:
@@ -684,6 +707,58 @@ class Fetcher:
             await landing.close()
         failure.is_final = bool(lacking) and all(lacking.values())
         raise failure
+
+    async def _receive(
+        self,
+        flight: _Flight,
+        attempts: Attempts,
+        path: str,
+        landing: Landing,
+        end: int,
+        is_fill: bool,
+        yields: bool,
+        take: Take,
+    ) -> None:
+        """Bytes from where the landing is, in a thread. Raises UpstreamError, and what `take` raises."""
+        loop = asyncio.get_running_loop()
+
+        def pace(count: int) -> float:
+            return 0.0 if flight.watchers else self._pace(count)
+
+        async def run(reception: Reception, length: int, least_bytes_s: float, note: Callable[[], None]) -> None:
+            told = True  # there is nothing yet that the event loop was not told of
+
+            def tell() -> None:
+                nonlocal told
+                told = True
+                note()
+                landing.note()
+
+            def take_and_tell(piece: memoryview) -> None:
+                nonlocal told
+                take(piece)
+                if told and (flight.watchers or not is_fill):
+                    told = False
+                    loop.call_soon_threadsafe(tell)
+
+            work = partial(
+                reception.run,
+                length,
+                take_and_tell,
+                pace=pace if is_fill else None,
+                least_bytes_s=least_bytes_s,
+                whole_pieces=lambda: is_fill and not flight.watchers,
+            )
+            thread = asyncio.create_task(flight.opened.volume.receive(work, yields=yields))
+            landing.wait_for(thread)
+            try:
+                await asyncio.shield(thread)
+            except BaseException:  # whoever waited goes, or the volume does, and the thread may still be at work
+                reception.stop()
+                raise
+            tell()
+
+        await attempts.receive(path, landing.position, end, run)
 
     def _landing(self, flight: _Flight, block: int) -> Landing:
         def landed(position: int) -> None:

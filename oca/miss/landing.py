@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 from encoder.package import BLOCK_SIZE
 from oca.errors import SpaceError
@@ -18,6 +19,17 @@ from oca.store.volumes import OpenFile
 # Read from the upstream and not written yet; more would only be memory.
 _MOST_WAITING_BYTES = 1024 * 1024
 _MOST_WAITING_PIECES = 256  # less than IOV_MAX, 1024 on Linux
+
+
+Take: TypeAlias = Callable[[memoryview], None]
+
+
+class DiskFailed(Exception):
+    """A disk's error, kept apart from a network's while both can happen."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Landing:
@@ -37,6 +49,7 @@ class Landing:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._writing: asyncio.Task[None] | None = None
+        self._thread: asyncio.Task[None] | None = None  # what receives and writes, or did
 
     async def add(self, piece: bytes) -> None:
         """Raises SpaceError or VolumeFailed, perhaps of pieces before."""
@@ -49,8 +62,39 @@ class Landing:
         elif self._waiting_bytes >= _MOST_WAITING_BYTES or len(self._waiting) >= _MOST_WAITING_PIECES:
             await self.settle()
 
+    async def receive(self, fetch: Callable[[Take], Awaitable[None]]) -> None:
+        """Has `fetch` hand pieces over from `position` on, in a thread. Raises as `add`, and as `fetch`."""
+        await self.settle()
+        try:
+            try:
+                await fetch(self._take)
+            except SpaceError:  # full after all: once more, when something was shed
+                if not await self._shed(BLOCK_SIZE):
+                    raise
+                await fetch(self._take)
+        except DiskFailed as failed:
+            raise self._opened.volume.judge(failed.error) from failed.error
+
+    def _take(self, piece: memoryview) -> None:
+        try:
+            self._opened.blocks.write([piece], self._written, self._digest)
+        except OSError as error:
+            raise DiskFailed(error) from error
+        self._written += len(piece)
+        self.position = self._written
+
+    def note(self) -> None:
+        """In the event loop: what was handed over by now has landed."""
+        self._landed(self._written)
+
+    def wait_for(self, thread: asyncio.Task[None]) -> None:
+        """It writes: `close` and `settle` wait for it; how it ends is for whoever began it."""
+        self._thread = thread
+
     async def settle(self) -> None:
         """Waits until all that has come is written. Raises as `add`."""
+        if self._thread is not None:
+            await asyncio.wait([self._thread])
         if self._writing is not None:
             # Whoever waits may be cancelled; the thread cannot be, and is waited for in `close`.
             await asyncio.shield(self._writing)
@@ -63,10 +107,11 @@ class Landing:
     async def close(self) -> None:
         """Writes no more. What is under way ends first: it must not end after what another fetch writes there."""
         self._waiting, self._waiting_bytes = [], 0
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
-            with suppress(asyncio.CancelledError, Exception):
-                self._writing.result()
+        for work in (self._writing, self._thread):
+            if work is not None:
+                await asyncio.wait([work])
+                with suppress(asyncio.CancelledError, Exception):
+                    work.result()
 
     async def _write(self) -> None:
         while self._waiting:

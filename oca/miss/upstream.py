@@ -11,6 +11,11 @@ Where all others have failed, those that rest are asked all the same, better lat
 and whoever comes meanwhile waits for its outcome. So the only upstream of an appliance is found again by the first
 request that it answers, all who waited are refused by one failure, and what recovers meets one request and not a herd.
 
+A fill asks in an order of its own: of sources that are as good as each other, whichever will have given the block
+first, by what it gave of late and what is asked of it now; and one that is slower than a tenth of another comes after
+it. Its requests say that they are in no hurry (RFC 9218), so that an appliance may refuse them while it has players to
+serve: it is then not asked to fill from until it is ready (Retry-After), and that is no failure.
+
 When everybody has failed, those that were down or busy are asked once more after a pause by chance, if the budget
 (oca.miss.budget) allows. The pause ends early enough that a player who has waited since the first question, or since
 the last bytes, is still there: upstreams have half of its patience each, so nothing is retried after more than that.
@@ -19,11 +24,15 @@ the last bytes, is still there: upstreams have half of its patience each, so not
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
+import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -31,6 +40,7 @@ from oca.errors import UpstreamError
 from oca.miss.breaker import Breaker
 from oca.miss.budget import RetryBudget
 from oca.miss.door import Door, Priority, Unavailable, UpstreamState
+from oca.miss.reception import Address, Answered, Connections, Crawls, Malformed, Reception, retry_after
 
 _PIECE_BYTES = 256 * 1024
 # Honest answers about one file, which say nothing of how the upstream is.
@@ -39,6 +49,10 @@ _NOT_THERE = (404, 504)
 MOST_AT_ONCE = 64
 # A fill has no player who waits; but what cannot be had for so many times as long is not to be had now.
 _FILL_PATIENCE = 10
+# Slower than this share of what another source gives, and bytes are better had from that one.
+_TOO_SLOW = 0.1
+# RFC 9218 4.1: urgency 7 is for background work, such as software updates.
+BACKGROUND = "u=7"
 # Of one upstream's share of time: long enough for a process that is restarted, short enough for its answer after it.
 _LONGEST_PAUSE = 0.5
 
@@ -49,6 +63,12 @@ class Source:
 
     url: str
     cached_only: bool
+
+
+# Has a reception run in a thread: how many bytes, how many a second at least, and what to call in the event loop as
+# they come. The others are sources that could be asked instead.
+Receiver: TypeAlias = Callable[[Reception, int, float, Callable[[], None]], Awaitable[None]]
+Others: TypeAlias = Sequence[Source]
 
 
 class Upstreams:
@@ -76,17 +96,40 @@ class Upstreams:
         self._most_at_once = most_at_once
         self._credentials = credentials
         self._doors: dict[str, Door] = {}
+        self._connections = Connections()
+
+    def close(self) -> None:
+        self._connections.close()
 
     # Whom to ask
 
-    def attempts(self, sources: Sequence[Source], priority: Priority = Priority.MISS) -> Attempts:
-        """All of them in their order, for one document or block."""
+    def attempts(self, sources: Sequence[Source], priority: Priority = Priority.MISS, equals: int = 1) -> Attempts:
+        """All of them in their order, for one document or block. The first `equals` are as good as each other."""
         self.budget.earn(self.clock())
-        return Attempts(self, sources, priority)
+        return Attempts(self, sources, priority, frozenset(sources[:equals]))
 
     def order(self, sources: Sequence[Source]) -> list[Source]:
         """The same sources, those that rest last."""
         return sorted(sources, key=lambda source: not self.door(source).is_next())
+
+    def fill_order(self, sources: Sequence[Source], equals: Set[Source]) -> list[Source]:
+        """The same sources as a fill asks them."""
+        doors = {source: self.door(source) for source in sources}
+        fastest = max((door.rate_bytes_s for door in doors.values()), default=0.0)
+
+        def preference(source: Source) -> tuple[bool, bool, bool, float]:
+            door = doors[source]
+            is_slow = 0 < door.rate_bytes_s < fastest * _TOO_SLOW
+            # One that nobody knows yet is tried as if it were as fast as any.
+            wait = (door.under_way + 1) / (door.rate_bytes_s or fastest or 1.0) if source in equals else 0.0
+            return (not door.is_next() or door.is_held_off(), is_slow, source not in equals, wait)
+
+        return sorted(sources, key=preference)
+
+    def least_rate(self, source: Source, others: Sequence[Source]) -> float:
+        """Bytes a second below which `source` is left for one of the others; 0 if there is none that is better."""
+        ready = [door for door in map(self.door, others) if door.is_next() and not door.is_held_off()]
+        return _TOO_SLOW * max((door.rate_bytes_s for door in ready), default=0.0)
 
     def rest(self, source: Source, why: str) -> None:
         """What this source gave was wrong: ask it last for a while."""
@@ -109,6 +152,72 @@ class Upstreams:
             source, path, priority, {"Range": f"bytes={first}-{end - 1}"}, 206, end - first, end - first
         )
 
+    async def receive(
+        self, source: Source, path: str, first: int, end: int, priority: Priority, receiver: Receiver, others: Others
+    ) -> None:
+        """The same of a source that `is_plain`, to where the receiver has them in a thread of its own.
+
+        Raises UpstreamError, and whatever becomes of the bytes there.
+        """
+        door = self.door(source)
+        ticket = await door.enter(priority, self.stall_s * (_FILL_PATIENCE if priority is Priority.FILL else 1))
+        started = self.clock()
+        noted = 0
+
+        def note() -> None:
+            nonlocal noted
+            count, noted = reception.received - noted, reception.received
+            if count:
+                door.moved(ticket, count)
+
+        try:
+            with _translated(source, door, ticket):
+                address = await self._address(source)
+                fields = {"Range": f"bytes={first}-{end - 1}"}
+                request = _request(source, path, {**_headers(source, priority), **self._credentials(), **fields})
+                reception = Reception(self._connections, address, request, self.stall_s)
+                least = self.least_rate(source, others) if priority is Priority.FILL else 0.0
+                try:
+                    await receiver(reception, end - first, least, note)
+                except Answered as answer:
+                    self._judge(answer.status, answer.retry_after_s, source, path, door, ticket, priority)
+                except Malformed as error:
+                    door.fail(ticket, str(error), is_costly=True)
+                    raise UpstreamError(f"{source.url}{path} sent {error}", status=502) from error
+                except Crawls as error:
+                    door.fail(ticket, f"too slow: {error}", is_costly=True)
+                    raise Unavailable(f"{source.url} is much slower than others ({error})") from error
+                finally:
+                    note()
+            door.measured(end - first, self.clock() - started - reception.waited_s)
+            door.succeed(ticket)
+        finally:
+            door.leave(ticket)
+
+    async def _address(self, source: Source) -> Address:
+        """Where to connect to: looked up here, for in a thread it would take as long as it likes."""
+        url = urlsplit(source.url)
+        host, port = url.hostname or "", url.port or 80
+        if _is_numeric(host):
+            return host, port
+        async with asyncio.timeout(self.stall_s):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return str(found[0][4][0]), port
+
+    def _judge(
+        self, status: int, retry_after_s: float, source: Source, path: str, door: Door, ticket: int, priority: Priority
+    ) -> NoReturn:
+        """An answer without what was asked for becomes our own error, and the door hears of it."""
+        said = f"{source.url}{path} answered {status}"
+        if status in _NOT_THERE:
+            door.succeed(ticket)
+            raise UpstreamError(said, status=404 if status == 404 else 503)
+        if status == 503 and retry_after_s and priority is Priority.FILL:
+            door.hold_off(retry_after_s)
+            raise Unavailable(f"{said}: it has players to serve first", retry_after_s=retry_after_s)
+        door.fail(ticket, f"status {status}", is_costly=False)
+        raise Unavailable(said)
+
     async def read_whole(self, source: Source, path: str, limit: int, priority: Priority = Priority.MISS) -> bytes:
         """A small document. Raises UpstreamError (404 where the source says that there is no such thing)."""
         async with aclosing(self._pieces(source, path, priority, {}, 200, 0, limit)) as pieces:
@@ -122,17 +231,12 @@ class Upstreams:
         ticket = await door.enter(priority, self.stall_s * (_FILL_PATIENCE if priority is Priority.FILL else 1))
         count = 0
         try:
-            headers = {**_headers(source), **self._credentials(), **headers}
+            headers = {**_headers(source, priority), **self._credentials(), **headers}
             with _translated(source, door, ticket):
                 async with self._session.get(source.url + path, headers=headers, timeout=self._timeout) as answer:
-                    if answer.status in _NOT_THERE:
-                        door.succeed(ticket)
-                        raise UpstreamError(
-                            f"{source.url}{path} answered {answer.status}", status=404 if answer.status == 404 else 503
-                        )
                     if answer.status != status:
-                        door.fail(ticket, f"status {answer.status}", is_costly=False)
-                        raise Unavailable(f"{source.url}{path} answered {answer.status}")
+                        wait_s = retry_after(answer.headers.get("Retry-After", ""))
+                        self._judge(answer.status, wait_s, source, path, door, ticket, priority)
                     async for piece in answer.content.iter_chunked(_PIECE_BYTES):
                         count += len(piece)
                         door.moved(ticket, len(piece))
@@ -167,9 +271,12 @@ class Attempts:
     Who is next is decided each time anew: while one was asked, another may have failed or recovered.
     """
 
-    def __init__(self, upstreams: Upstreams, sources: Sequence[Source], priority: Priority) -> None:
+    def __init__(
+        self, upstreams: Upstreams, sources: Sequence[Source], priority: Priority, equals: Set[Source]
+    ) -> None:
         self._upstreams = upstreams
         self._priority = priority
+        self._equals = equals
         self._waits_since = upstreams.clock()
         self._left = list(sources)
         self._again: list[Source] = []  # those that were down or busy in the first round
@@ -182,7 +289,10 @@ class Attempts:
     async def __anext__(self) -> Source:
         if not self._left and not await self._start_again():
             raise StopAsyncIteration
-        self._source = self._upstreams.order(self._left)[0]
+        if self._priority is Priority.FILL:
+            self._source = self._upstreams.fill_order(self._left, self._equals)[0]
+        else:
+            self._source = self._upstreams.order(self._left)[0]
         self._left.remove(self._source)
         if self._is_second_round:
             self._upstreams.door(self._source).retries += 1
@@ -195,6 +305,21 @@ class Attempts:
                 async for piece in pieces:
                     self._waits_since = self._upstreams.clock()
                     yield piece
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the source whose turn it is can be received from."""
+        return self._source.url.startswith("http://")
+
+    async def receive(self, path: str, first: int, end: int, receiver: Receiver) -> None:
+        """As of Upstreams, of the source whose turn it is."""
+        with self._noting_failure():
+            try:
+                await self._upstreams.receive(
+                    self._source, path, first, end, self._priority, receiver, tuple(self._left)
+                )
+            finally:
+                self._waits_since = self._upstreams.clock()
 
     async def read_whole(self, path: str, limit: int) -> bytes:
         """As of Upstreams, of the source whose turn it is."""
@@ -251,7 +376,26 @@ def _diagnosis(error: Exception) -> tuple[str, bool]:
             return f"cut off: {type(error).__name__}", False
 
 
-def _headers(source: Source) -> dict[str, str]:
+def _headers(source: Source, priority: Priority) -> dict[str, str]:
     """We name ourselves so that an access log tells appliances from viewers: fills are not demand."""
     headers = {"User-Agent": "nearcast-oca", "Accept-Encoding": "identity"}
-    return {**headers, "Cache-Control": "only-if-cached"} if source.cached_only else headers
+    if source.cached_only:
+        headers["Cache-Control"] = "only-if-cached"
+    if priority is Priority.FILL:
+        headers["Priority"] = BACKGROUND
+    return headers
+
+
+def _request(source: Source, path: str, headers: Mapping[str, str]) -> bytes:
+    """A GET as it goes out. Paths are made of names that packages allow, and need no quoting."""
+    url = urlsplit(source.url)
+    fields = {"Host": url.netloc.rpartition("@")[2], **headers}
+    lines = [f"GET {url.path}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _is_numeric(host: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False

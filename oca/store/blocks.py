@@ -28,6 +28,7 @@ from typing import Literal, Protocol, TypeAlias
 from encoder import package as packages
 from encoder.package import BLOCK_SIZE, StoredFile
 from oca.errors import SpaceError
+from oca.store.pages import forget_pages, write_back
 from oca.store.scan import BLOCKS, PARTIAL, PLANNED_MODE, PLANNED_PARTIAL_MODE, PULLED_MODE
 
 State: TypeAlias = Literal["right", "wrong", "unreadable"]
@@ -40,7 +41,7 @@ _UNREADABLE = frozenset({errno.EIO, errno.EILSEQ, errno.EBADMSG})
 class Digest(Protocol):
     """What hashlib makes."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
 
 class Blocks:
@@ -122,7 +123,7 @@ class Blocks:
 
     # Bytes
 
-    def write(self, pieces: Sequence[bytes], offset: int, digest: Digest) -> None:
+    def write(self, pieces: Sequence[bytes | memoryview], offset: int, digest: Digest) -> None:
         """Bytes that have landed, and go into the digest of their block once all are written. Raises SpaceError."""
         left: Sequence[bytes | memoryview] = pieces
         with self._using():
@@ -138,6 +139,14 @@ class Blocks:
                 raise
         for piece in pieces:
             digest.update(piece)
+
+    def let_go(self, block: int) -> None:
+        """The block was filled, and nobody asks for it yet: it goes to the disk now, and the one before it is out of
+        memory by then. So a fill leaves little to write for `commit`, and pushes out nothing that players want."""
+        with self._using():
+            write_back(self._fd, *packages.block_range(block, self.file.size))
+            if block:
+                forget_pages(self._fd, *packages.block_range(block - 1, self.file.size))
 
     def state(self, block: int) -> State:
         """Reads a block and compares its digest."""

@@ -47,6 +47,10 @@ _FATAL = frozenset(
 )  # fmt: skip
 # One lost sector is repaired in place. A disk that has lost this many since the start loses more each minute.
 _MOST_UNREADABLE = 16
+# Blocks received in threads at once, and of those in threads that yield to players; what is beyond comes through the
+# event loop.
+_RECEIVING = 8
+_YIELDING = 4
 # A volume that is filled to the last byte slows down and cannot even log; keep this much of it free.
 _HEADROOM_BYTES = 64 * 1024 * 1024
 _LAST = 19
@@ -95,7 +99,7 @@ class Volume:
 
     async def close(self) -> None:
         if self.is_well:
-            for threads in (self._threads, self._last_threads):
+            for threads in (self._threads, self._last_threads, self._receivers.threads, self._yielders.threads):
                 await asyncio.to_thread(threads.shutdown)  # what is under way ends before the lock does
         self.failure = self.failure or "it was closed"
         self._end_threads()
@@ -104,10 +108,12 @@ class Volume:
     def _new_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, f"volume-{self.number}")
         self._last_threads = ThreadPoolExecutor(1, f"scrub-{self.number}", initializer=_be_last)
+        self._receivers = _Receivers(_RECEIVING, f"receive-{self.number}")
+        self._yielders = _Receivers(_YIELDING, f"yield-{self.number}", _be_idle)
 
     def _end_threads(self) -> None:
         """Those that hang are left to hang."""
-        for threads in (self._threads, self._last_threads):
+        for threads in (self._threads, self._last_threads, self._receivers.threads, self._yielders.threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _unlock(self) -> None:
@@ -128,6 +134,32 @@ class Volume:
     async def run_last(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """The same for what can wait: one at a time, behind everybody else in the queues of processor and disk."""
         return await self._run(self._last_threads, work, *arguments)
+
+    def can_receive(self, *, yields: bool) -> bool:
+        """Whether a thread is free to receive a block."""
+        return bool((self._yielders if yields else self._receivers).free)
+
+    async def receive(self, work: Callable[[], None], *, yields: bool) -> None:
+        """Runs what receives a block, in a thread for such: it waits for an upstream, and nobody may wait for it.
+
+        Its OSErrors are a network's, and raised as they are; `judge` is for those of the disk. A thread that yields
+        runs when nobody else wants the processor.
+        """
+        if self.failure:
+            raise VolumeFailed(f"volume {self.root} was taken out: {self.failure}")
+        receivers = self._yielders if yields else self._receivers
+        receivers.free -= 1
+        try:
+            await self._outcome(receivers.threads, work)
+        finally:
+            receivers.free += 1
+
+    def judge(self, error: OSError) -> Exception:
+        """What an error of the disk, met while receiving, means: VolumeFailed, and the volume is taken out, or that."""
+        if error.errno not in _FATAL:
+            return error
+        self.fail(_reason(error))
+        return VolumeFailed(f"volume {self.root} failed: {_reason(error)}")
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[..., _Result], *arguments: Any) -> _Result:
         if self.failure:
@@ -240,6 +272,22 @@ class Volume:
 
     def path(self, key: FileKey) -> Path:
         return self.root / key.title / key.package / key.file
+
+
+class _Receivers:
+    def __init__(self, count: int, name: str, initializer: Callable[[], None] | None = None) -> None:
+        self.free = count
+        self.threads = ThreadPoolExecutor(count, name, initializer=initializer)
+
+
+def _be_idle() -> None:
+    """Only on a processor that nobody else wants (sched(7)): a thread that serves a player takes it away at once.
+
+    Where it is forbidden, or unknown (macOS), the niceness alone has to do.
+    """
+    _be_last()
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _be_last() -> None:

@@ -123,6 +123,10 @@ class OpenFile:
     async def mark(self, block: int) -> None:
         await self.volume.run(self.blocks.mark, block)
 
+    async def let_go(self, block: int) -> None:
+        """A filled block that nobody asks for need not stay in memory."""
+        await self.volume.run(self.blocks.let_go, block)
+
 
 class ToldVolume(msgspec.Struct, frozen=True):
     """What operators are told of one volume."""

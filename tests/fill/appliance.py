@@ -20,7 +20,7 @@ class FakeParent:
 
     def __init__(self, path: Path, *, url: str = "http://127.0.0.1:1", disk: int = 1000 * MIB, used: int = 0) -> None:
         self.path = path
-        self.status: dict[str, Any] = {"disk_bytes": disk, "disk_used_bytes": used, "url": url}
+        self.status: dict[str, Any] = {"disk_bytes": disk, "disk_used_bytes": used, "url": url, "held": {}}
         self.answer: Answer = lambda fill: messages.Done(fill.id)
         self.hanging: set[str] = set()
         self.held: set[str] = set()
@@ -77,4 +77,8 @@ class FakeParent:
             return
         held = MIB if fill.file in self.held else 0
         writer.write(messages.frame(messages.Moved(fill.id, held, MIB)))
-        writer.write(messages.frame(self.answer(fill)))
+        answer = self.answer(fill)
+        if isinstance(answer, messages.Done) and not held:
+            source = fill.sources[0] if fill.sources else "http://own.example"
+            writer.write(messages.frame(messages.Moved(fill.id, MIB, MIB, source)))
+        writer.write(messages.frame(answer))

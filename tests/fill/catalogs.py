@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from encoder.package import BLOCK_SIZE, Package, Rendition, StoredFile, encode, package_name
 from fill.appliances import Seen
-from fill.demand import Offer
+from fill.names import Offer
 from oca.report import Held, Report, held_version
 
 NOW = 1_800_000_000.0

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from encoder.package import MANIFEST_NAME, encode
 from fill.appliances import Seen
-from fill.demand import Offer
+from fill.names import Offer
 from origin.catalog import Entry
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from fill.agent import plan_key
-from fill.plan import decode_plan
-from fill.popularity import Watched
+from fill.feed.records import Watched
+from fill.planner.store import read_published
+from origin.storage import open_storage
 from tests.fill.appliance import FakeParent
 from tests.fill.catalogs import make_offer, make_seen
 from tests.fill.network import Network
@@ -44,18 +44,19 @@ async def test_a_plan_is_made_written_and_carried_out(tmp_path: Path) -> None:
         dry = await run("plan", *common, "--dry-run", "--json")
         assert (dry.code, dry.err) == (0, "")
         assert {made["appliance"] for made in json.loads(dry.out)["plans"]} == {"x", "y"}
-        assert not (tmp_path / "plans").exists()
+        assert not [path for path in (tmp_path / "plans").rglob("*") if path.is_file()]
         told = await run("plan", *common, f"--access-logs={tmp_path}/*.log")
         assert told.code == 0
-        assert "1 broken lines" in told.err
-        plan = decode_plan((tmp_path / "plans" / plan_key("x")).read_bytes(), "x")
+        assert "not counted: 1 broken, 1 old" in told.err
+        async with open_storage(f"file://{tmp_path}/plans") as storage:
+            plan = await read_published(storage, "x")
         assert len(plan.fetches) == 20
         explained = await run("plan", *common, "--explain", "film/v720.mp4", "--quiet")
         assert explained.out.startswith("film/v720.mp4 (8 MiB) is expected to have ")
         asked = (*common, "--appliance=x", f"--socket={parent.path}", "--now", "--once", "--json")
         carried_out = await run("run", *asked)
         assert carried_out.code == 0
-        assert json.loads(carried_out.out)["fetched"] == len(parent.fills) == 20
+        assert json.loads(carried_out.out)["fetched_files"] == len(parent.fills) == 20
     await parent.stop()
 
 

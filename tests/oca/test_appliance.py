@@ -190,7 +190,7 @@ async def test_fill_and_drop_are_answered_on_the_local_socket(network: Network) 
     link.ask(1, messages.Fill(1, "title", network.folder.name, "v360.mp4", (network.url,)), hear)
     await done.wait()
     assert heard[-1] == messages.Done(1)
-    assert heard[-2] == messages.Moved(1, len(network.data), len(network.data))
+    assert heard[-2] == messages.Moved(1, len(network.data), len(network.data), network.url)
     path = oca.volume / "title" / network.folder.name / "v360.mp4"
     assert path.stat().st_mode & 0o777 == 0o444
     assert (await get(f"{oca.url}{network.base}/v360.mp4"))[0] == 200

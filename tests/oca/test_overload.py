@@ -270,7 +270,8 @@ def judged(left_for: float = 0.0, quiet_limit_s: float = 0.0, **state: Any) -> s
     worker = Worker.__new__(Worker)
     fields = dict.fromkeys(WorkerSettings.__struct_fields__, 0)
     texts = dict.fromkeys(("appliance", "socket", "access_log", "event_log", "certificates", "log_level"), "")
-    more = {"ticket_keys": b"", "byte_path": None, "token_keys": b"", "token_issuers": (), "token_audiences": ()}
+    more: dict[str, Any] = {"ticket_keys": b"", "byte_path": None, "token_keys": b""}
+    more |= {"token_issuers": (), "token_audiences": (), "embargoes": {}, "peer_addresses": ()}
     limits = {"stall_limit_s": 2.0, "idle_limit_s": 60.0}
     worker._settings = msgspec.convert({**fields, **texts, **more, **limits}, WorkerSettings)
     worker._delivery = Late()  # type: ignore[assignment]

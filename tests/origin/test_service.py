@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from encoder.package import BLOCK_SIZE, MANIFEST_NAME
+from oca.access_log import AccessLog, Record
 from origin.errors import StorageError
 from origin.publish import publish_folder
 from origin.service import CatalogView, OriginService
@@ -362,3 +364,26 @@ async def test_an_s3_server_that_is_not_there_is_503(connect: Connect, s3_url: s
         async with open_storage(s3_url, s3_endpoint=endpoint) as storage:
             answer = await (await connect(storage)).get("/api/v1/titles")
             assert answer.status == 503
+
+
+async def test_the_access_log_has_the_fields_of_an_appliances(folder: Path, url: str, tmp_path: Path) -> None:
+    await publish_folder(folder, url)
+    title, package = folder.parts[-2:]
+    path = f"/v1/{title}/{package}/v720/1.m4s"
+    log = AccessLog(tmp_path / "access.log")
+    async with open_storage(url) as storage, TestClient(TestServer(OriginService(storage, log).application)) as client:
+        said = {"User-Agent": "Player/1", "CMCD-Session": 'sid="s1"'}
+        async with client.get(path, headers={**said, "Range": "bytes=0-9"}) as answer:
+            assert answer.status == 206
+        async with client.head(path) as answer:
+            assert answer.status == 200
+        async with client.get(f"/v1/{title}/{package}/none.mp4") as answer:
+            assert answer.status == 404
+    first, second = [
+        msgspec.json.decode(line, type=Record) for line in (tmp_path / "access.log").read_bytes().splitlines()
+    ]
+    assert (first.appliance, first.client, first.method) == ("origin", "127.0.0.0", "GET")
+    assert (first.title, first.package, first.file, first.part) == (title, package, "v720.mp4", "v720/1.m4s")
+    assert (first.status, first.bytes, first.whole, first.hit, first.agent) == (206, 10, True, True, "Player/1")
+    assert first.cmcd == {"sid": "s1"}
+    assert (second.method, second.bytes) == ("HEAD", 0)

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oca.http.request import LARGEST_BODY_BYTES, LARGEST_HEAD_BYTES, Request, RequestReader, known_heads
+from oca.http.request import (
+    LARGEST_BODY_BYTES,
+    LARGEST_HEAD_BYTES,
+    Request,
+    RequestReader,
+    is_background,
+    known_heads,
+)
 
 PLAIN = b"GET /v1/a HTTP/1.1\r\nHost: a\r\nUser-Agent: p\r\n\r\n"
 POST = b"POST /cmcd HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -440,3 +447,11 @@ def test_mutated_requests_neither_fail_nor_fill_memory() -> None:
                 break
     assert answered > refused > 0
     assert len(known_heads) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("priority", "is_so"),
+    [("u=7", True), ("i, u=7", True), ("u=7;x=1", True), ("u=5", False), ("", False), ("u=70", False), ("xu=7", False)],
+)
+def test_urgency_seven_is_background_work(priority: str, is_so: bool) -> None:
+    assert is_background(priority) is is_so

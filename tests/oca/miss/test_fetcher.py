@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpServer
 from encoder.package import BLOCK_SIZE, MANIFEST_NAME
 from oca.errors import NotHeld, SpaceError, UpstreamError, VolumeFailed
 from oca.miss.fetcher import Fetcher, Place
-from oca.miss.upstream import Source, Upstreams
+from oca.miss.upstream import Attempts, Source, Upstreams
 from oca.store.blocks import State
 from oca.store.inventory import FileKey
 from oca.store.volumes import OpenFile, Volumes
@@ -35,12 +35,14 @@ class Setting:
         self.sources: list[Source] = []
         self.rotten: list[tuple[FileKey, int]] = []
         self.distrusted: list[FileKey] = []
+        self.upstreams: list[Upstreams] = []
         self.fetcher = self.fetcher_of()
 
     def fetcher_of(self) -> Fetcher:
+        self.upstreams.append(Upstreams(self._session, STALL_S))
         return Fetcher(
             self.volumes,
-            Upstreams(self._session, STALL_S),
+            self.upstreams[-1],
             self.sources,
             self.note_rotten,
         )
@@ -65,7 +67,7 @@ class Setting:
         self.fetcher = self.fetcher_of()
 
     async def fill(self) -> None:
-        await self.fetcher.fill(self.key, [], lambda done, size: None)
+        await self.fetcher.fill(self.key, [], lambda done, size, source: None)
 
     async def upstream(self, *, cached_only: bool = False) -> Upstream:
         upstream = Upstream(self.folder.parent.parent)
@@ -89,6 +91,8 @@ async def setting(tmp_path: Path, aiohttp_server: AiohttpServer) -> AsyncIterato
         setting = Setting(make_package(tmp_path / "source"), volumes, session, aiohttp_server)
         yield setting
         await setting.fetcher.close()
+        for upstreams in setting.upstreams:
+            upstreams.close()
         await setting.volumes.close()
 
 
@@ -220,7 +224,7 @@ async def test_a_manifest_with_a_byte_changed_is_refused(setting: Setting) -> No
 async def test_a_fill_makes_the_file_planned_and_tells_how_far_it_is(setting: Setting) -> None:
     await setting.upstream()
     moved: list[tuple[int, int]] = []
-    await setting.fetcher.fill(setting.key, [], lambda done, size: moved.append((done, size)))
+    await setting.fetcher.fill(setting.key, [], lambda done, size, source: moved.append((done, size)))
     assert moved[0] == (0, len(setting.data)) and moved[-1] == (len(setting.data), len(setting.data))
     assert setting.path.stat().st_mode & 0o777 == 0o444
 
@@ -229,14 +233,14 @@ async def test_a_fill_resumes_with_the_blocks_that_are_missing(setting: Setting)
     upstream = await setting.upstream()
     await setting.watch(2 * BLOCK_SIZE, 2 * BLOCK_SIZE + 1)
     upstream.asked.clear()
-    await setting.fetcher.fill(setting.key, [], lambda done, size: None)
+    await setting.fetcher.fill(setting.key, [], lambda done, size, source: None)
     assert upstream.asked == {("v360.mp4", 0): 1, ("v360.mp4", 1): 1, ("v360.mp4", 3): 1}
 
 
 async def test_a_fill_and_misses_of_the_same_file_do_not_fetch_twice(setting: Setting) -> None:
     upstream = await setting.upstream()
     await asyncio.gather(
-        setting.fetcher.fill(setting.key, [], lambda done, size: None),
+        setting.fetcher.fill(setting.key, [], lambda done, size, source: None),
         *(setting.watch(0, len(setting.data)) for _ in range(5)),
     )
     assert set(upstream.asked.values()) == {1}
@@ -246,14 +250,14 @@ async def test_a_fill_and_misses_of_the_same_file_do_not_fetch_twice(setting: Se
 async def test_a_drop_ends_the_fetches_of_the_file(setting: Setting) -> None:
     upstream = await setting.upstream()
     upstream.gate = asyncio.Event()
-    fill = asyncio.create_task(setting.fetcher.fill(setting.key, [], lambda done, size: None))
+    fill = asyncio.create_task(setting.fetcher.fill(setting.key, [], lambda done, size, source: None))
     await upstream.arrived.acquire()
     await setting.fetcher.drop(setting.key)
     with pytest.raises(NotHeld, match="was dropped"):
         await fill
     upstream.gate.set()
     assert not list(setting.path.parent.glob("v360.mp4*"))
-    await setting.fetcher.fill(setting.key, [], lambda done, size: None)
+    await setting.fetcher.fill(setting.key, [], lambda done, size, source: None)
     assert setting.volumes.holds(setting.key)
 
 
@@ -275,9 +279,9 @@ async def test_a_disk_without_room_refuses_and_keeps_what_is_there(setting: Sett
     await small.start()
     fetcher = Fetcher(small, setting.fetcher._upstreams, setting.sources)
     poster = FileKey("title", setting.folder.name, "poster.jpg")
-    await fetcher.fill(poster, [], lambda done, size: None)
+    await fetcher.fill(poster, [], lambda done, size, source: None)
     with pytest.raises(SpaceError, match="no volume has room") as fill:
-        await fetcher.fill(setting.key, [], lambda done, size: None)
+        await fetcher.fill(setting.key, [], lambda done, size, source: None)
     with pytest.raises(SpaceError, match="no volume has room") as miss:
         await fetcher.watch(setting.key, 0, 100, lambda place: None, lambda upto: None)
     assert (fill.value.status, miss.value.status) == (507, 503)
@@ -291,7 +295,7 @@ async def test_wrong_bytes_of_one_source_are_never_told_while_the_next_is_asked(
     await setting.watch(BLOCK_SIZE, BLOCK_SIZE + 1)  # the manifest is known: only blocks go wrong
     good = await setting.upstream()
     bad.corrupt, good.gate, good.second_half_only = True, asyncio.Event(), True
-    fill = asyncio.create_task(setting.fetcher.fill(setting.key, setting.sources, lambda done, size: None))
+    fill = asyncio.create_task(setting.fetcher.fill(setting.key, setting.sources, lambda done, size, source: None))
     while ("v360.mp4", 0) not in good.asked:
         await good.arrived.acquire()
     # The first block came wrong from one source, and the other one has sent nothing of it yet.
@@ -321,14 +325,14 @@ async def test_a_drop_while_a_thread_writes_leaves_other_files_alone(setting: Se
     await setting.upstream()
     poster = FileKey("title", setting.folder.name, "poster.jpg")
     for _ in range(20):
-        fill = asyncio.create_task(setting.fetcher.fill(setting.key, [], lambda done, size: None))
+        fill = asyncio.create_task(setting.fetcher.fill(setting.key, [], lambda done, size, source: None))
         await asyncio.sleep(0.005)
         await setting.fetcher.drop(setting.key)
-        await setting.fetcher.fill(poster, [], lambda done, size: None)
+        await setting.fetcher.fill(poster, [], lambda done, size, source: None)
         await asyncio.gather(fill, return_exceptions=True)
         assert setting.volumes.volumes[0].path(poster).read_bytes() == (setting.folder / "poster.jpg").read_bytes()
         await setting.fetcher.drop(poster)
-    await setting.fetcher.fill(setting.key, [], lambda done, size: None)
+    await setting.fetcher.fill(setting.key, [], lambda done, size, source: None)
     assert setting.path.read_bytes() == setting.data
 
 
@@ -336,7 +340,7 @@ async def test_a_fill_of_what_a_miss_pulled_makes_it_planned(setting: Setting) -
     await setting.upstream()
     await asyncio.gather(
         setting.watch(0, len(setting.data)),
-        setting.fetcher.fill(setting.key, [], lambda done, size: None),
+        setting.fetcher.fill(setting.key, [], lambda done, size, source: None),
     )
     assert setting.path.stat().st_mode & 0o777 == 0o444
 
@@ -679,6 +683,7 @@ async def test_an_upstream_that_fails_after_the_last_byte_has_given_all(
         return broken()
 
     monkeypatch.setattr(Upstreams, "read", read)
+    monkeypatch.setattr(Attempts, "is_plain", False)
     assert (await setting.watch(0, 100))[-1] == 100
     assert asked == [(0, BLOCK_SIZE)]
 

@@ -23,7 +23,8 @@ from oca.errors import UpstreamError
 from oca.miss.breaker import FIRST_REST_S, IN_A_ROW, State
 from oca.miss.budget import AT_FIRST, MOST
 from oca.miss.door import Priority, Unavailable, UpstreamState
-from oca.miss.upstream import MOST_AT_ONCE, Source, Upstreams
+from oca.miss.reception import Reception
+from oca.miss.upstream import BACKGROUND, MOST_AT_ONCE, Source, Upstreams
 from tests.media import make_package
 from tests.oca.upstream import Upstream
 
@@ -39,13 +40,19 @@ class Observed(Upstream):
         self.requests = self.under_way = self.most_under_way = 0
         self.failures_left = 0
         self.headers: list[str] = []
+        self.priorities: list[str] = []
+        self.refusals = 0  # answers that players come first, before the others
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         self.headers.append(request.headers.get("Authorization", ""))
+        self.priorities.append(request.headers.get("Priority", ""))
         try:
+            if self.refusals:
+                self.refusals -= 1
+                return web.Response(status=503, headers={"Retry-After": "7"})
             if self.failures_left:
                 self.failures_left -= 1
                 return web.Response(status=503)
@@ -113,7 +120,9 @@ class Setting:
 async def setting(tmp_path: Path, aiohttp_server: AiohttpServer) -> AsyncIterator[Setting]:
     folder = make_package(tmp_path / "source", size=3_000_000)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        yield Setting(folder, session, aiohttp_server)
+        setting = Setting(folder, session, aiohttp_server)
+        yield setting
+        setting.upstreams.close()
 
 
 @pytest.fixture
@@ -372,6 +381,8 @@ async def test_metrics_say_what_happened_to_each_upstream(setting: Setting) -> N
         under_way=0,
         waiting=0,
         failed_for="status 500",
+        refused=0,
+        rate_bytes_s=0.0,
     )
     assert setting.upstreams.fetched_bytes == {setting.sources[0].url: 0, setting.sources[1].url: 1000 * IN_A_ROW}
 
@@ -418,3 +429,82 @@ def _self_signed(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, key_pem)
     return context
+
+
+# As a fill asks
+
+
+async def fill(setting: Setting, first: int = 0, end: int = 1000, *, equals: int = 1) -> tuple[bytes, Source]:
+    """These bytes in a thread, and who gave them."""
+    attempts = setting.upstreams.attempts(setting.sources, Priority.FILL, equals)
+    failure = UpstreamError("nobody was asked", status=503)
+    async for source in attempts:
+        came = bytearray()
+
+        async def receive(
+            reception: Reception, length: int, least: float, note: Callable[[], None], came: bytearray = came
+        ) -> None:
+            await asyncio.to_thread(reception.run, length, came.extend, least_bytes_s=least)
+            note()
+
+        try:
+            await attempts.receive(setting.path, first, end, receive)
+        except UpstreamError as error:
+            failure = error
+            continue
+        return bytes(came), source
+    raise failure
+
+
+async def test_a_source_that_has_players_to_serve_is_left_alone_until_it_is_ready(setting: Setting) -> None:
+    busy, other = await setting.upstream(cached_only=True), await setting.upstream()
+    busy.refusals = 1
+    assert await fill(setting) == (setting.data[:1000], setting.sources[1])
+    assert (await fill(setting))[1] == setting.sources[1]
+    assert (busy.requests, other.requests) == (1, 2)
+    assert setting.state().refused == 1 and setting.state().state is State.CLOSED  # that is no failure
+    setting.now += 7.0
+    assert (await fill(setting))[1] == setting.sources[0]
+
+
+async def test_players_misses_are_asked_for_all_the_same(setting: Setting) -> None:
+    busy = await setting.upstream()
+    busy.refusals = 1
+    with pytest.raises(Unavailable, match="players to serve first") as caught:
+        await fill(setting)
+    assert caught.value.retry_after_s == 7.0
+    with pytest.raises(Unavailable) as again:
+        await fill(setting)
+    assert again.value.retry_after_s == 7.0 and busy.requests == 1
+    assert await setting.fetch() == setting.data[:1000]
+
+
+async def test_fills_say_that_they_have_time_and_misses_do_not(setting: Setting) -> None:
+    upstream = await setting.upstream()
+    await setting.fetch()
+    await fill(setting)
+    assert upstream.priorities == ["", BACKGROUND]
+
+
+async def test_blocks_are_spread_over_sources_that_are_equal_by_what_they_give(setting: Setting) -> None:
+    for _ in range(3):
+        await setting.upstream(cached_only=True)
+    slow, fast, far = (setting.upstreams.door(source) for source in setting.sources)
+    slow.measured(1_000_000, 1.0)
+    fast.measured(4_000_000, 1.0)
+    far.measured(8_000_000, 1.0)
+    slow_source, fast_source, far_source = setting.sources
+    equals = {slow_source, fast_source}
+    order = setting.upstreams.fill_order(setting.sources, equals)
+    assert order == [fast_source, slow_source, far_source]
+    fast.under_way = 4  # five blocks at its rate take longer than one at the other's
+    assert setting.upstreams.fill_order(setting.sources, equals)[0] == slow_source
+
+
+async def test_a_source_that_is_much_slower_than_another_loses_its_rank(setting: Setting) -> None:
+    near, far = await setting.upstream(cached_only=True), await setting.upstream()
+    setting.upstreams.door(setting.sources[0]).measured(1_000_000, 1000.0)
+    setting.upstreams.door(setting.sources[1]).measured(1_000_000, 1.0)
+    assert (await fill(setting))[1] == setting.sources[1]
+    assert setting.upstreams.least_rate(setting.sources[0], setting.sources[1:]) == 100_000
+    assert (near.requests, far.requests) == (0, 1)

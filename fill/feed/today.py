@@ -1,0 +1,37 @@
+"""What was watched since a plan was made, for correcting its forecast within the day."""
+
+from __future__ import annotations
+
+from fill.feed.counting import HOUR_KINDS, count_hours
+from fill.feed.database import open_database, parquet
+from fill.feed.lines import HOUR_S, LINE_KINDS
+from fill.feed.store import Store
+from fill.forecast.today import Came
+from fill.names import FileName
+
+
+def next_hour(moment: float) -> float:
+    """When the first hour begins that is all after `moment`: what is kept is counted by the hour."""
+    return -(-moment // HOUR_S) * float(HOUR_S)
+
+
+def came_since(events: str, region: str, since: float, now: float) -> dict[FileName, Came]:
+    """What was watched from `since` on, the beginning of an hour, up to `now`. Raises FeedError."""
+    store = Store(events)
+    first, this_hour = int(since // HOUR_S), int(now // HOUR_S)
+    with open_database() as connection:
+        count_hours(connection, parquet(store.lines_of(this_hour), LINE_KINDS), "unfinished", until=now)
+        hours = parquet(store.hours_between(first, this_hour), HOUR_KINDS)
+        rows = connection.execute(
+            "SELECT title, file, sum(bytes)::DOUBLE, sum(sessions)::BIGINT FROM ("
+            f"SELECT * FROM {hours} WHERE hour >= ? AND hour < ? UNION ALL SELECT * FROM unfinished WHERE hour >= ?"
+            ") WHERE region = ? AND title != '' GROUP BY title, file",
+            [first, this_hour, first, region],
+        ).fetchall()
+    return {FileName(title, file): Came(size, sessions) for title, file, size, sessions in rows}
+
+
+def planned_at(events: str, region: str) -> float | None:
+    """When the region's last forecast was made (seconds since the epoch); None if none is kept. Raises FeedError."""
+    kept = Store(events).forecasts_of(region)
+    return float(kept[-1].stem) if kept else None

@@ -1,0 +1,47 @@
+"""What is agreed with a site, as far as planning goes: its region, how much a night may bring, what is kept free.
+
+A link that is billed by its 95th percentile costs by the busiest five minutes after the busiest 5 % of the month are
+left out: 1.2 hours a day. A window no longer than that is free; a longer one must stay below what is committed.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_FREE_S = 0.05 * 86400
+
+
+@dataclass(frozen=True)
+class SiteTerms:
+    """`None` is no limit. `budget_bytes` is what may still come from outside this month, in so many nights."""
+
+    region: str = "default"
+    window_s: float = 12 * 3600.0  # that the fill window is open in the coming night
+    rate_bps: int | None = None  # of each appliance's fill
+    link_bps: int | None = None  # of the site's fill from outside: its committed 95th percentile
+    budget_bytes: int | None = None
+    nights_left: int = 1
+    reserve: float = 0.05  # share of each disk for what players ask of it during the day
+    masters: int = 1  # appliances that fetch a file from outside, for the others to copy
+
+    def rate_of_each(self, appliances: int) -> int | None:
+        """What each of the site's appliances may fill at, bit/s: all may be filling from outside at once."""
+        limits = [self.rate_bps] if self.rate_bps is not None else []
+        if self.link_bps is not None and self.window_s > _FREE_S:
+            limits.append(self.link_bps // max(1, appliances))
+        return min(limits, default=None)
+
+    def bytes_of_each(self, appliances: int) -> int | None:
+        """What one night can bring to each of the site's appliances."""
+        rate = self.rate_of_each(appliances)
+        return None if rate is None else int(rate * self.window_s / 8)
+
+    @property
+    def bytes_from_outside(self) -> int | None:
+        """What one night may bring to the site, whatever its appliances copy from each other."""
+        return None if self.budget_bytes is None else max(0, self.budget_bytes) // max(1, self.nights_left)
+
+
+NO_TERMS = SiteTerms()

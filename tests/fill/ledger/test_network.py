@@ -1,0 +1,59 @@
+"""The ledger of a whole network on loopback: what was really served, and by whom, against what its logs tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.demo import play_through
+from bench.fleet import Fleet
+from config.progress import Reporter
+from encoder.package import MANIFEST_NAME
+from fill.feed.records import OWN_AGENT
+from fill.ledger.accounts import By
+from fill.ledger.reading import Ledger
+from fill.ledger.reasons import Reason
+
+
+class LoggingFleet(Fleet):
+    """A network whose steering and origin keep logs too."""
+
+    def _steering_config(self) -> str:
+        return f"{super()._steering_config()}".replace(
+            "[[steering.sites]]", f'decision_log = "{self.folder}/decisions.log"\n[[steering.sites]]', 1
+        )
+
+    async def start_origin(self) -> None:
+        listen, log = self.origin_url.removeprefix("http://"), str(self.folder / "origin.log")
+        options = ("--storage", self._storage, "--listen", listen, "--access-log", log)
+        process = self._start("origin", "origin", "serve", *options)
+        self.origin_url = f"http://{await process.ready()}"
+
+
+def is_viewers(record: dict[str, Any]) -> bool:
+    return record["file"] not in ("", MANIFEST_NAME) and not record["agent"].startswith(OWN_AGENT)
+
+
+@pytest.mark.slow
+async def test_every_byte_of_a_network_that_was_not_filled_is_on_its_ledger_once(tmp_path: Path, package: Path) -> None:
+    began = time.time()
+    async with LoggingFleet(tmp_path) as fleet:
+        await fleet.publish(package)
+        await play_through(fleet, [package], Reporter(quiet=True))
+    logs = [*tmp_path.glob("*/access.log*"), tmp_path / "origin.log"]
+    ledger = Ledger([str(log) for log in logs], [f"{tmp_path}/decisions.log*"], began)
+    ledger.read(time.time())
+    accounts = ledger.close()
+    records = [json.loads(line) for log in logs for line in log.read_bytes().splitlines()]
+    sent = sum(one["bytes"] for one in records if is_viewers(one))
+    assert accounts.whole.total == sent > 0
+    assert {account.name for account in accounts.table(By.SITE)} == {"north", "south"}
+    assert accounts.whole.bytes[Reason.UNKNOWN] == 0
+    # Each site fetched what the first of its two plays asked for, and had it for the second.
+    fetched = sum(one["bytes"] for one in records if is_viewers(one) and not one["hit"])
+    assert accounts.whole.bytes[Reason.CONTENT] == fetched > 0
+    assert accounts.whole.offload > 0.5
