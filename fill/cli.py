@@ -8,6 +8,7 @@ from config.lazy import LazyGroup, Where
 
 COMMANDS = {
     "plan": Where("fill.planner.cli:plan", "Decide what each appliance should hold."),
+    "follow": Where("fill.planner.cli:follow", "The same, as long as it runs: by night, on publish, within the day."),
     "run": Where("fill.transfer.cli:run", "Carry out the plan of the appliance beside this agent."),
     "status": Where("fill.transfer.cli:status", "How far that is."),
     "preposition": Where("fill.transfer.cli:preposition", "Have files held now, out of turn."),

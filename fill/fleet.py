@@ -33,6 +33,7 @@ class FleetClient:
 
     def __init__(self, steering: str, origin: str) -> None:
         self._steering, self._origin = steering.rstrip("/"), origin.rstrip("/")
+        self._packages: dict[tuple[str, str], Package] = {}  # by title and name, which never is another's
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
@@ -59,7 +60,9 @@ class FleetClient:
             async with free:
                 return await self._offer(entry)
 
-        return [found for found in await asyncio.gather(*map(offer, entries)) if found is not None]
+        found = [one for one in await asyncio.gather(*map(offer, entries)) if one is not None]
+        self._packages = {(one.package.title, one.package_name): one.package for one in found}
+        return found
 
     async def offer(self, title: str) -> Offer | None:
         """The package that the catalog offers of one title; None if there is no such title."""
@@ -80,14 +83,9 @@ class FleetClient:
         return [file.name for file in _checked(url, package, manifest).files]
 
     async def _offer(self, entry: Entry) -> Offer | None:
-        url = f"{self._origin}/v1/{entry.title}/{entry.package}/{MANIFEST_NAME}"
-        try:
-            manifest = await self._get(url)
-        except FleetError as error:
-            if error.status == 404:
-                return None
-            raise
-        package = _checked(url, entry.package, manifest)
+        package = self._packages.get((entry.title, entry.package)) or await self._package(entry)
+        if package is None:
+            return None
         return Offer(
             entry.package,
             package,
@@ -95,6 +93,16 @@ class FleetClient:
             self._moment(entry, "available_from") if entry.available_from else 0.0,
             self._moment(entry, "available_until") if entry.available_until else math.inf,
         )
+
+    async def _package(self, entry: Entry) -> Package | None:
+        url = f"{self._origin}/v1/{entry.title}/{entry.package}/{MANIFEST_NAME}"
+        try:
+            manifest = await self._get(url)
+        except FleetError as error:
+            if error.status == 404:
+                return None
+            raise
+        return _checked(url, entry.package, manifest)
 
     def _moment(self, entry: Entry, key: str) -> float:
         found = getattr(entry, key)

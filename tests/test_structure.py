@@ -56,6 +56,7 @@ PURE = (
     "fill.names",
     "fill.planner.cluster",
     "fill.planner.delta",
+    "fill.planner.due",
     "fill.planner.explain",
     "fill.planner.form",
     "fill.planner.kernels",

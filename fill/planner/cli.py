@@ -1,16 +1,30 @@
-"""The `nearcast fill plan` and `nearcast fill keys` commands."""
+"""The `nearcast fill plan`, `follow` and `keys` commands."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import click
 
 from config.errors import ConfigError, Problem
 from config.fill import FillSettings
+from config.logs import start_logging
 from config.options import settings_options
 from config.progress import Reporter
+from config.units import parse_duration
+
+
+def _duration(context: click.Context, option: click.Parameter, value: str) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise click.BadParameter(f'found {value!r}, expected a duration such as "5m"') from None
+
+
+def _problems(settings: FillSettings) -> list[Problem]:
+    return [Problem("settings", "copies", str(settings.copies), "at least 1")] if settings.copies < 1 else []
 
 
 @click.command()
@@ -29,13 +43,42 @@ def plan(
 
     The gap is that of a cluster's plan to the best that any plan could be worth.
     """
-    if settings.copies < 1:
-        raise ConfigError([Problem("settings", "copies", str(settings.copies), "at least 1")])
+    if problems := _problems(settings):
+        raise ConfigError(problems)
     # Imported here: numpy and what else planning needs would be in the way of the group's other commands.
     from fill.planner.evening import make_plans
 
     reporter = Reporter(quiet=quiet or as_json)
     asyncio.run(make_plans(settings, dry_run, explained, is_diff, as_json, reporter))
+
+
+@click.command()
+@click.option("--every", callback=_duration, default="5m", show_default=True, help="Time between looks.")
+@click.option("--once", is_flag=True, help="Look once, plan what is due, print it and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: the result as JSON on standard output.")
+@settings_options(FillSettings, "fill")
+def follow(settings: FillSettings, every: float, once: bool, as_json: bool) -> None:
+    """Plan as long as it runs: each night before a site's window, new titles at once, and what is watched more than
+    expected within the day.
+
+    It takes in the access logs itself; `events` says where what was watched is kept.
+    """
+    problems = _problems(settings)
+    if not settings.events:
+        problems.append(Problem("settings", "events", "nothing", "file:///DIRECTORY, where what was watched is kept"))
+    if problems:
+        raise ConfigError(problems)
+    from fill.planner.follow import follow_once, serve
+
+    if not once:
+        start_logging("info")
+        asyncio.run(serve(settings, every))
+        return
+    looked = asyncio.run(follow_once(settings))
+    if as_json:
+        click.echo(json.dumps(looked.as_json(), indent=2))
+    else:
+        click.echo(looked.sentence())
 
 
 @click.command()

@@ -16,10 +16,12 @@ from config.fill import FillSettings
 from config.progress import Reporter
 from config.units import show_bytes, show_rate
 from fill.errors import NoPlan, PlanError
+from fill.fleet import FleetClient
 from fill.forecast.expected import Forecast
+from fill.history import History
 from fill.names import FileName
 from fill.planner.explain import changes, doubts, explain, show_changes
-from fill.planner.inputs import Inputs, gather
+from fill.planner.inputs import Inputs, forecasts_of, gather, read_histories
 from fill.planner.keys import read_private
 from fill.planner.plan import Plan, plan
 from fill.planner.store import Published, publish, read_published
@@ -32,10 +34,13 @@ async def make_plans(
     """Raises ConfigError, FillError, StorageError."""
     key = read_private(settings.plan_key)
     now = time.time()
-    async with open_storage(settings.plans, s3_endpoint=settings.s3_endpoint) as storage:
-        inputs = await gather(settings, storage, now)
-        _say_inputs(inputs, settings, reporter)
-        forecasts = await asyncio.to_thread(inputs.forecasts)
+    plans_in = open_storage(settings.plans, s3_endpoint=settings.s3_endpoint)
+    async with plans_in as storage, FleetClient(settings.steering, settings.origin) as client:
+        inputs = await gather(settings, storage, client, now)
+        regions = sorted({settings.region, *inputs.regions})
+        histories, logs = await asyncio.to_thread(read_histories, settings, inputs.appliances, regions, now)
+        _say_inputs(inputs, histories, logs, settings, reporter)
+        forecasts = await asyncio.to_thread(forecasts_of, inputs, histories, now)
         plans = plan(inputs.offers, forecasts, inputs.appliances, inputs.policy, inputs.sites, now, settings.copies)
         before = await _before(storage, plans) if is_diff else None
         for doubt in doubts(plans, forecasts, inputs.offers, inputs.sites, inputs.rates):
@@ -47,7 +52,7 @@ async def make_plans(
             return
         published = [] if dry_run else await publish(storage, plans, key)
     if not dry_run:
-        _keep_forecasts(settings, forecasts, inputs, plans)
+        keep_forecasts(settings, forecasts, inputs, plans)
         if key is None:
             reporter.say("the plans are not signed: no plan_key is set (`nearcast fill keys` makes one)")
     if as_json:
@@ -73,7 +78,7 @@ async def _before(storage: Storage, plans: Mapping[str, Plan]) -> dict[str, Plan
     return before
 
 
-def _keep_forecasts(
+def keep_forecasts(
     settings: FillSettings, forecasts: Mapping[str, Forecast], inputs: Inputs, plans: Mapping[str, Plan]
 ) -> None:
     """For `nearcast fill report`, which scores them against what came."""
@@ -81,21 +86,20 @@ def _keep_forecasts(
         return
     from fill.feed.scores import keep
 
-    sizes = {
-        FileName(offer.package.title, file.name): file.size for offer in inputs.offers for file in offer.package.files
-    }
     for region, forecast in forecasts.items():
         held: dict[str, int] = {}
         for made in plans.values():
             terms = inputs.sites.get(made.site)
             if terms is not None and terms.region == region:
                 held[made.site] = held.get(made.site, 0) + made.held_bytes
-        keep(settings.events, forecast, sizes, sum(held.values()) // max(1, len(held)))
+        keep(settings.events, forecast, inputs.sizes, sum(held.values()) // max(1, len(held)))
 
 
-def _say_inputs(inputs: Inputs, settings: FillSettings, reporter: Reporter) -> None:
-    where = f"{inputs.logs} access logs" if inputs.logs or not settings.events else "the events kept"
-    for region, history in sorted(inputs.histories.items()):
+def _say_inputs(
+    inputs: Inputs, histories: Mapping[str, History], logs: int, settings: FillSettings, reporter: Reporter
+) -> None:
+    where = f"{logs} access logs" if logs or not settings.events else "the events kept"
+    for region, history in sorted(histories.items()):
         reporter.say(
             f"{len(inputs.offers)} titles, {len(inputs.appliances)} appliances, {history.records} answers to viewers "
             f"in {where} of region {region} ({show_bytes(history.bytes_per_day)} a day)"
@@ -103,7 +107,7 @@ def _say_inputs(inputs: Inputs, settings: FillSettings, reporter: Reporter) -> N
         if history.refused:
             said = ", ".join(f"{count} {reason}" for reason, count in sorted(history.refused.items()))
             reporter.say(f"not counted: {said}")
-    if settings.access_logs and not inputs.logs and not any(one.records for one in inputs.histories.values()):
+    if settings.access_logs and not logs and not any(history.records for history in histories.values()):
         reporter.say(f"no file matches {', '.join(settings.access_logs)}: every title counts as not watched yet")
 
 

@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_bps: float = 0.0  # expected of its players in the busiest hour
     left_files: int = 0  # wanted as well, and left for later nights
     left_bytes: int = 0
+    at_once: bool = False  # made within the day: does not wait for the window
 
     @property
     def fetch_bytes(self) -> int:

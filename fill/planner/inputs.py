@@ -16,7 +16,7 @@ from fill.errors import PlanError
 from fill.fleet import FleetClient
 from fill.forecast.expected import Forecast
 from fill.history import History
-from fill.names import Offer
+from fill.names import FileName, Offer
 from fill.planner.terms import SiteTerms
 from fill.policy import NO_POLICY, Policy, decode_policy
 from fill.transfer.outcome import FOLDER, Outcome, decode_outcome
@@ -27,36 +27,36 @@ from origin.storage import Storage
 
 @dataclass(frozen=True)
 class Inputs:
+    """The network at one moment; what was watched in it is read apart, for it is needed as of other moments too."""
+
     offers: Sequence[Offer]
     appliances: Sequence[Seen]
-    histories: Mapping[str, History]  # by region
-    logs: int  # access logs that were read; 0 where kept events were
     policy: Policy
     sites: Mapping[str, SiteTerms]
+    windows: Mapping[str, Window]  # of all sites
     now: float  # seconds since the epoch
 
-    def forecasts(self) -> dict[str, Forecast]:
-        """Each region's; what the others watched helps where a region knows nothing of a title yet."""
-        from fill.forecast.daily import forecast
-
-        made = {}
-        for region, history in self.histories.items():
-            others = [other for name, other in self.histories.items() if name != region]
-            made[region] = forecast(self.offers, history, self.policy, self.now, others)
-        return made
+    @property
+    def regions(self) -> list[str]:
+        return sorted({terms.region for terms in self.sites.values()})
 
     @property
     def rates(self) -> dict[str, int]:
         """What each appliance can serve, bit/s."""
         return {seen.report.name: seen.report.capacity_bps for seen in self.appliances}
 
+    @property
+    def sizes(self) -> dict[FileName, int]:
+        return {
+            FileName(offer.package.title, file.name): file.size for offer in self.offers for file in offer.package.files
+        }
 
-async def gather(settings: FillSettings, storage: Storage, now: float) -> Inputs:
+
+async def gather(settings: FillSettings, storage: Storage, client: FleetClient, now: float) -> Inputs:
     """Raises ConfigError, FillError, StorageError."""
     policy = await asyncio.to_thread(read_policy, settings.policy) if settings.policy else NO_POLICY
     windows = windows_of(settings.sites)
-    async with FleetClient(settings.steering, settings.origin) as client:
-        appliances, offers = await asyncio.gather(client.fleet(), client.offers())
+    appliances, offers = await asyncio.gather(client.fleet(), client.offers())
     # A title is never published in the future: that is a clock which is ahead.
     offers = [replace(offer, published_at=min(offer.published_at, now)) for offer in offers]
     sites: dict[str, SiteTerms] = {}
@@ -64,16 +64,37 @@ async def gather(settings: FillSettings, storage: Storage, now: float) -> Inputs
     for name in sorted({seen.report.site for seen in appliances}):
         site = terms_of.get(name)
         if site is None:
-            sites[name] = SiteTerms(region=settings.region)
-            continue
+            site = FillSite(name=name, window=settings.window, time_zone=settings.time_zone)
+            windows[name] = parse_window(site.window, site.time_zone)
         members = {seen.report.name for seen in appliances if seen.report.site == name}
         month = _local(now, windows[name])
         begun = month.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
         spent = await spent_since(storage, members, begun) if site.budget else 0
         sites[name] = make_terms(site, windows[name], settings.region, spent, now)
-    regions = {settings.region, *(terms.region for terms in sites.values())}
-    histories, logs = await asyncio.to_thread(_read_histories, settings, appliances, sorted(regions), now)
-    return Inputs(offers, appliances, histories, logs, policy, sites, now)
+    return Inputs(offers, appliances, policy.with_catalog(offers), sites, windows, now)
+
+
+def forecasts_of(inputs: Inputs, histories: Mapping[str, History], now: float) -> dict[str, Forecast]:
+    """Each region's; what the others watched helps where a region knows nothing of a title yet."""
+    from fill.forecast.daily import forecast
+
+    offers = [replace(offer, published_at=min(offer.published_at, now)) for offer in inputs.offers]
+    made = {}
+    for region, history in histories.items():
+        others = [other for name, other in histories.items() if name != region]
+        learnt = _learnt(offers, [history, *others], now)
+        made[region] = forecast(offers, history, inputs.policy, now, others, learnt)
+    return made
+
+
+def _learnt(offers: Sequence[Offer], histories: Sequence[History], now: float) -> Mapping[str, float] | None:
+    """Boosting's plays of titles, where it is installed and has earned it."""
+    from fill.forecast.learned import learned
+
+    try:
+        return learned(offers, histories, now)
+    except ImportError:
+        return None
 
 
 def read_policy(path: Path) -> Policy:
@@ -125,6 +146,7 @@ def make_terms(site: FillSite, window: Window, region: str, spent: int, now: flo
         nights_left=monthrange(night.year, night.month)[1] - night.day + 1,
         reserve=site.reserve,
         masters=site.masters,
+        day_rate_bps=site.day_rate,
     )
 
 
@@ -155,7 +177,7 @@ def _local(now: float, window: Window) -> datetime:
     return datetime.fromtimestamp(now, window.zone)
 
 
-def _read_histories(
+def read_histories(
     settings: FillSettings,
     appliances: Iterable[Seen],
     regions: Sequence[str],

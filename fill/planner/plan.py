@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fill.appliances import Seen
 from fill.forecast.expected import Forecast
 from fill.history import HOURS_OF_WEEK, flat_rhythm
-from fill.names import Offer
+from fill.names import FileName, Offer
 from fill.planner.cluster import decide
 from fill.planner.form import FORMAT, WHOLE_PACKAGE, Line, Plan, decode_plan, encode_plan
 from fill.planner.terms import NO_TERMS, SiteTerms
@@ -31,9 +31,13 @@ def plan(
     sites: Mapping[str, SiteTerms] | None = None,
     now: float = 0.0,
     copies: int = 1,
+    by_day: Mapping[str, frozenset[FileName]] | None = None,
 ) -> dict[str, Plan]:
     """A plan for each appliance (by name) that was heard of within a day; `copies` of a file in a cluster at most,
-    but for those that load demands. Forecasts are by region, terms by site; a site without any has NO_TERMS."""
+    but for those that load demands. Forecasts are by region, terms by site; a site without any has NO_TERMS.
+
+    `by_day` are the sites that are planned within the day, and the files that may be fetched there at once.
+    """
     clusters: dict[str, list[Seen]] = {}
     for seen in appliances:
         if seen.age_s < LOST_FOR_S:
@@ -52,7 +56,9 @@ def plan(
             copies=copies,
             now=now,
         )
-        plans.update(plan_night(site, target, offers, forecast, policy, terms, terms.region, now))
+        only = (by_day or {}).get(site)
+        terms = terms if only is None else terms.by_day()
+        plans.update(plan_night(site, target, offers, forecast, policy, terms, now, only))
     return plans
 
 

@@ -8,9 +8,11 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _FREE_S = 0.05 * 86400
+# A plan made within the day brings what this time can: enough for one file of a film, and soon there is another plan.
+DAY_PLAN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class SiteTerms:
     nights_left: int = 1
     reserve: float = 0.05  # share of each disk for what players ask of it during the day
     masters: int = 1  # appliances that fetch a file from outside, for the others to copy
+    day_rate_bps: int = 100_000_000  # of each appliance's fill outside the window; 0: nothing is filled then
+
+    def by_day(self) -> SiteTerms:
+        """The same for what may not wait for the window."""
+        rate = self.day_rate_bps if self.rate_bps is None else min(self.rate_bps, self.day_rate_bps)
+        return replace(self, window_s=DAY_PLAN_S, rate_bps=rate)
 
     def rate_of_each(self, appliances: int) -> int | None:
         """What each of the site's appliances may fill at, bit/s: all may be filling from outside at once."""

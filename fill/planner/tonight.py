@@ -21,7 +21,7 @@ import msgspec
 from encoder.package import StoredFile
 from fill.appliances import Seen
 from fill.forecast.expected import Forecast
-from fill.names import Offer
+from fill.names import FileName, Offer
 from fill.planner.cluster import COPY_VALUE, Disk, Target, Unit, line_of, plays_of
 from fill.planner.form import FORMAT, Line, Plan
 from fill.planner.terms import SiteTerms
@@ -45,15 +45,16 @@ def plan_night(
     forecast: Forecast,
     policy: Policy,
     terms: SiteTerms,
-    region: str,
     now: float,
+    only: frozenset[FileName] | None = None,
 ) -> dict[str, Plan]:
-    """A plan for each of the target's appliances."""
+    """A plan for each of the target's appliances; with `only`, one within the day that fetches nothing else."""
+    region = terms.region
     by_title = {offer.package.title: offer for offer in offers}
     each = terms.bytes_of_each(len(target.disks))
     nights = {name: _Night(math.inf if each is None else each) for name in target.disks}
     outside = terms.bytes_from_outside
-    spare = _choose_fetches(target, nights, max(1, terms.masters), math.inf if outside is None else outside)
+    spare = _choose_fetches(target, nights, max(1, terms.masters), math.inf if outside is None else outside, only)
     plans = {}
     for name, disk in target.disks.items():
         night = nights[name]
@@ -80,11 +81,18 @@ def plan_night(
             peak_bps=disk.peak_bps,
             left_files=len(night.left),
             left_bytes=sum(line.size for line in night.left),
+            at_once=only is not None,
         )
     return plans
 
 
-def _choose_fetches(target: Target, nights: Mapping[str, _Night], masters: int, outside: float) -> float:
+def _choose_fetches(
+    target: Target,
+    nights: Mapping[str, _Night],
+    masters: int,
+    outside: float,
+    only: frozenset[FileName] | None,
+) -> float:
     """Gives each night its fetches, in order; what is left of `outside`."""
     held_here = _held_by_site([disk.seen for disk in target.disks.values()], target)
     fetched: Counter[tuple[str, str, str]] = Counter()
@@ -94,7 +102,8 @@ def _choose_fetches(target: Target, nights: Mapping[str, _Night], masters: int, 
         wanted = [line for line in unit.lines if not target.disks[name].seen.holds(*line.key)]
         from_outside = [line for line in wanted if line.key not in held_here and fetched[line.key] < masters]
         cost, outside_cost = sum(line.size for line in wanted), sum(line.size for line in from_outside)
-        if cost > night.can_fetch or outside_cost > outside:
+        may_come = only is None or any(FileName(line.title, line.file) in only for line in unit.lines)
+        if not may_come or cost > night.can_fetch or outside_cost > outside:
             night.left += wanted
             continue
         night.can_fetch -= cost

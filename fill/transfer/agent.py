@@ -95,6 +95,7 @@ class Agent:
         self._reporter, self._outcomes, self._status = reporter, outcomes, status or StatusFile(None)
         self._poll_every, self._clock = poll_every, clock
         self._last: Outcome | None = None
+        self._waits_until = 0.0
         self._trouble = ""
 
     async def run_once(self) -> Outcome:
@@ -103,7 +104,7 @@ class Agent:
         Raises NoPlan, PlanError, StorageError, ApplianceGone, WindowNeverOpens.
         """
         plan = await self._plans.read()
-        if await self._wait_until_open():
+        while await self._wait_for_window(plan):
             plan = await self._plans.read()
         outcome = await self._carry_out(plan)
         while outcome.why == "plan changed":
@@ -122,7 +123,7 @@ class Agent:
             try:
                 plan = await self._newest()
                 if plan.version != done:
-                    if await self._wait_until_open():
+                    if await self._wait_for_window(plan):
                         continue  # there may be another plan by now
                     outcome = await self._carry_out(plan)
                     done = outcome.version if outcome.is_done else 0
@@ -151,24 +152,33 @@ class Agent:
             logger.warning(what, extra={"reason": str(error)})
         self._trouble = str(error)
 
-    async def _wait_until_open(self) -> bool:
-        """True if the fill window was not open yet. Raises WindowNeverOpens."""
-        if self._window is None:
+    def _window_of(self, plan: Plan) -> Window | None:
+        return None if plan.at_once else self._window
+
+    async def _wait_for_window(self, plan: Plan) -> bool:
+        """False if the plan may be carried out now; otherwise waits until it may, or until it is time to look for
+        another plan, which need not wait. Raises WindowNeverOpens."""
+        window = self._window_of(plan)
+        if window is None:
             return False
         now = self._clock()
-        opens = next_open(self._window, now)
+        opens = next_open(window, now)
         if opens is None:
             raise WindowNeverOpens(f"the fill window of {self._appliance} does not open within days: nothing is filled")
-        if opens > now:
+        if opens <= now:
+            return False
+        if opens != self._waits_until:
+            self._waits_until = opens
             self._reporter.say(f"waiting {show_duration(opens - now)} for the fill window")
-            status = Status(appliance=self._appliance, state="waiting for the window", as_of=now, last=self._last)
-            await self._status.write(status)
-            await asyncio.sleep(opens - now)
-        return opens > now
+        status = Status(appliance=self._appliance, state="waiting for the window", as_of=now, last=self._last)
+        await self._status.write(status)
+        await asyncio.sleep(min(opens - now, self._poll_every))
+        return True
 
     async def _carry_out(self, plan: Plan) -> Outcome:
         started = self._clock()
-        closes = None if self._window is None else closes_at(self._window, started)
+        window = self._window_of(plan)
+        closes = None if window is None else closes_at(window, started)
         before = self._status.read()
         async with self._parent() as parent:
             with self._reporter.bar("filling", plan.fetch_bytes) as bar:
@@ -179,7 +189,7 @@ class Agent:
                     _Ranking(self._fleet, plan, self._origin, self._clock),
                     transfers=self._transfers,
                     closes=closes,
-                    waits=AT_ONCE if self._window is None else NIGHTLY,
+                    waits=AT_ONCE if window is None else NIGHTLY,
                     bar=bar,
                     clock=self._clock,
                 )

@@ -69,6 +69,11 @@ def next_open(window: Window, now: float) -> float | None:
     return min((start for start, end in _around(window, now) if start > now and end > start), default=None)
 
 
+def opening(window: Window, now: float, ahead: float) -> float | None:
+    """When the window opened that is open at `now`, or will open that opens within `ahead` seconds; None by day."""
+    return max((start for start, end in _around(window, now) if start - ahead <= now < end), default=None)
+
+
 def _around(window: Window, now: float) -> list[tuple[float, float]]:
     """The windows of the days around `now`."""
     today = datetime.fromtimestamp(now, window.zone).date()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Self
 
 import msgspec
@@ -19,16 +20,20 @@ class Network:
     """One server that is both; `bodies` (path -> answer) may be changed by the test."""
 
     def __init__(self, offers: Iterable[Offer] = (), appliances: Iterable[Seen] = ()) -> None:
-        offers = list(offers)
-        titles = {"titles": [entry_of(offer) for offer in offers]}
-        self.bodies = {
-            "/api/v1/fleet": msgspec.json.encode({"appliances": list(appliances), "sites": []}),
-            "/api/v1/titles": msgspec.json.encode(titles),
-            **{
-                f"/v1/{offer.package.title}/{offer.package_name}/{MANIFEST_NAME}": encode(offer.package)
-                for offer in offers
-            },
-        }
+        self.bodies: dict[str, bytes] = {}
+        self.offer(*offers)
+        self.know(*appliances)
+
+    def offer(self, *offers: Offer) -> None:
+        """The catalog from now on."""
+        self.bodies["/api/v1/titles"] = msgspec.json.encode({"titles": [entry_of(offer) for offer in offers]})
+        for offer in offers:
+            path = f"/v1/{offer.package.title}/{offer.package_name}/{MANIFEST_NAME}"
+            self.bodies[path] = encode(offer.package)
+
+    def know(self, *appliances: Seen) -> None:
+        """The fleet from now on."""
+        self.bodies["/api/v1/fleet"] = msgspec.json.encode({"appliances": list(appliances), "sites": []})
 
     async def __aenter__(self) -> Self:
         application = web.Application()
@@ -54,5 +59,5 @@ def entry_of(offer: Offer) -> Entry:
         duration=offer.package.duration,
         size=offer.package.size,
         poster=offer.package.poster,
-        published_at="2027-01-01T00:00:00Z",
+        published_at=datetime.fromtimestamp(offer.published_at, UTC).isoformat(),
     )

@@ -428,8 +428,22 @@ async def test_before_the_window_nothing_is_asked_and_then_the_newest_plan_is_ta
 
     monkeypatch.setattr("fill.transfer.agent.asyncio.sleep", skip)
     await publish(plans, {"me": make_plan(fetches=(line("old.mp4"),))}, None)
-    outcome = await make_agent(window=parse_window("02:00-03:00", "UTC"), clock=clock).run_once()
+    agent = make_agent(window=parse_window("02:00-03:00", "UTC"), clock=clock, poll_every=3600.0)
+    async with asyncio.timeout(20):
+        outcome = await agent.run_once()
     assert (outcome.why, parent.order) == ("done", ["+film/new.mp4"])
+
+
+async def test_a_plan_made_within_the_day_does_not_wait_for_the_window(
+    parent: FakeParent, plans: Storage, make_agent: MakeAgent
+) -> None:
+    agent = make_agent(window=parse_window("02:00-03:00", "UTC"), clock=Clock(12 * 3600.0), poll_every=0.005)
+    await publish(plans, {"me": make_plan(fetches=(line("night.mp4"),))}, None)
+    working = asyncio.create_task(agent.run_once())
+    await publish(plans, {"me": make_plan(fetches=(line("now.mp4"),), at_once=True)}, None)
+    async with asyncio.timeout(20):
+        assert (await working).why == "done"
+    assert parent.order == ["+film/now.mp4"]
 
 
 async def test_the_files_of_a_package_that_nobody_offers_are_asked_of_the_appliance(
