@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
@@ -20,7 +21,16 @@ import uvloop
 from rich.console import Console
 
 from bench.control import Control
-from bench.demo import CLIP, cache_folder, demand_space, encode_films, fill_network, play_through, titles_of
+from bench.demo import (
+    CLIP,
+    cache_folder,
+    demand_space,
+    encode_films,
+    fill_network,
+    play_through,
+    titles_of,
+    with_ledger,
+)
 from bench.errors import BenchError, NetworkError
 from bench.fleet import Fleet
 from bench.interrupt import interrupt
@@ -72,7 +82,10 @@ def demo(
             else:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             fleet = Fleet(folder, appliances=appliances, port=page_port, reporter=reporter)
+            began = time.time()
             result = uvloop.run(_until_told(_run(fleet, packages, reporter, once=once, as_json=as_json)))
+            if result is not None:
+                result = with_ledger(result, fleet, began)
     except asyncio.CancelledError as error:
         raise click.Abort from error
     except OSError as error:

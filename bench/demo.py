@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from bench.errors import BenchError, FilmError
 from bench.fleet import LOST_AFTER_S, VIEWERS, Fleet
 from bench.playback import Pace
@@ -29,6 +31,8 @@ from encoder.errors import PackageError
 from encoder.package import MANIFEST_NAME, TITLE_PATTERN, decode
 from encoder.pipeline import encode
 from encoder.probe import demand_film
+from fill.ledger.reading import Ledger
+from fill.ledger.reasons import MISSES
 
 CLIP = Path(__file__).parent / "clips" / "big-buck-bunny.mp4"
 PROTOCOLS: tuple[Protocol, ...] = ("HLS", "DASH")
@@ -122,6 +126,16 @@ async def play_through(fleet: Fleet, packages: Sequence[Path], reporter: Reporte
         checks=checks,
         seconds=round(time.monotonic() - started, 1),
     )
+
+
+def with_ledger(result: Result, fleet: Fleet, since: float) -> Result:
+    """The result with what the logs say of it; the fleet has ended by then, and its logs are whole."""
+    ledger = Ledger(fleet.access_logs, fleet.decision_logs, since)
+    ledger.read(time.time())
+    whole = ledger.close().whole
+    told = {"served at the viewer's nearest site": whole.total - whole.missed}
+    told |= {f"elsewhere: {reason}": size for reason in MISSES if (size := whole.bytes.get(reason, 0))}
+    return msgspec.structs.replace(result, ledger=told)
 
 
 class _Round:

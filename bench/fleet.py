@@ -149,7 +149,9 @@ class Fleet:
     async def start_origin(self) -> None:
         """Starts the origin, the second time where it was."""
         listen = self.origin_url.removeprefix("http://")
-        process = self._start("origin", "origin", "serve", "--storage", self._storage, "--listen", listen)
+        log = str(self.folder / "origin.log")
+        options = ("--storage", self._storage, "--listen", listen, "--access-log", log)
+        process = self._start("origin", "origin", "serve", *options)
         self.origin_url = f"http://{await process.ready()}"
 
     async def start_steering(self) -> None:
@@ -169,12 +171,22 @@ class Fleet:
             "poll_every": "500ms",
             "session_key": "of the local network",  # or a restart would make its sessions foreign
             "control": self.control_url,
+            "decision_log": str(self.folder / "decisions.log"),
         }
         # JSON's strings, numbers and arrays are TOML's.
         lines = ["[steering]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
         for site, prefix in PREFIXES.items():
             lines += ["[[steering.sites]]", f'name = "{site}"', f'isp = "{site}"', f'prefixes = ["{prefix}"]']
         return "\n".join(lines) + "\n"
+
+    @property
+    def access_logs(self) -> list[str]:
+        """Patterns of the logs of appliances and origin."""
+        return [str(self.folder / "*" / "access.log*"), str(self.folder / "origin.log*")]
+
+    @property
+    def decision_logs(self) -> list[str]:
+        return [str(self.folder / "decisions.log*")]
 
     async def publish(self, package: Path) -> None:
         """Publishes a package folder (.../TITLE/PACKAGE), and waits until steering knows it."""

@@ -70,6 +70,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     plays: list[Played]
     checks: list[Check]
     seconds: float
+    ledger: dict[str, int] = msgspec.field(default_factory=dict)  # bytes by where or why, as the network's logs tell it
 
 
 def offload(plays: Iterable[Played], sites: Mapping[str, str]) -> float:
@@ -84,7 +85,7 @@ def offload(plays: Iterable[Played], sites: Mapping[str, str]) -> float:
 def tables(result: Result) -> list[Table]:
     titles = dict.fromkeys(play.title for play in result.plays)
     played = [_plays_table(title, [play for play in result.plays if play.title == title]) for title in titles]
-    return [*played, _checks_table(result.checks)]
+    return [*played, _ledger_table(result.ledger), _checks_table(result.checks)]
 
 
 def _plays_table(title: str, plays: Sequence[Played]) -> Table:
@@ -103,6 +104,13 @@ def _plays_table(title: str, plays: Sequence[Played]) -> Table:
         table.add_row(
             *(Text(cell) for cell in (play.player, served, switches or "none", stalls, str(play.wrong_bytes)))
         )
+    return table
+
+
+def _ledger_table(ledger: Mapping[str, int]) -> Table:
+    table = Table("where, or why not", "bytes", title="Every byte, as the logs tell it (nearcast fill misses)")
+    for name, size in ledger.items():
+        table.add_row(name, show_bytes(size))
     return table
 
 

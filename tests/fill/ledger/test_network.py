@@ -19,21 +19,6 @@ from fill.ledger.reading import Ledger
 from fill.ledger.reasons import Reason
 
 
-class LoggingFleet(Fleet):
-    """A network whose steering and origin keep logs too."""
-
-    def _steering_config(self) -> str:
-        return f"{super()._steering_config()}".replace(
-            "[[steering.sites]]", f'decision_log = "{self.folder}/decisions.log"\n[[steering.sites]]', 1
-        )
-
-    async def start_origin(self) -> None:
-        listen, log = self.origin_url.removeprefix("http://"), str(self.folder / "origin.log")
-        options = ("--storage", self._storage, "--listen", listen, "--access-log", log)
-        process = self._start("origin", "origin", "serve", *options)
-        self.origin_url = f"http://{await process.ready()}"
-
-
 def is_viewers(record: dict[str, Any]) -> bool:
     return record["file"] not in ("", MANIFEST_NAME) and not record["agent"].startswith(OWN_AGENT)
 
@@ -41,11 +26,11 @@ def is_viewers(record: dict[str, Any]) -> bool:
 @pytest.mark.slow
 async def test_every_byte_of_a_network_that_was_not_filled_is_on_its_ledger_once(tmp_path: Path, package: Path) -> None:
     began = time.time()
-    async with LoggingFleet(tmp_path) as fleet:
+    async with Fleet(tmp_path) as fleet:
         await fleet.publish(package)
         await play_through(fleet, [package], Reporter(quiet=True))
     logs = [*tmp_path.glob("*/access.log*"), tmp_path / "origin.log"]
-    ledger = Ledger([str(log) for log in logs], [f"{tmp_path}/decisions.log*"], began)
+    ledger = Ledger(fleet.access_logs, fleet.decision_logs, began)
     ledger.read(time.time())
     accounts = ledger.close()
     records = [json.loads(line) for log in logs for line in log.read_bytes().splitlines()]
