@@ -19,6 +19,7 @@ COMMANDS = {
     "report": Where("fill.feed.cli:report", "Last night: planned, done, missed; how good the forecast was."),
     "simulate": Where("fill.simulate.cli:simulate_command", "Replay demand against a fleet, and compare policies."),
     "size": Where("fill.simulate.cli:size_command", "What appliances a new site needs."),
+    "bulk": Where("fill.planner.cli:bulk", "Plan thousands of clusters over millions of files."),
     "keys": Where("fill.planner.cli:keys", "Make the keys that plans are signed with."),
 }
 

@@ -16,16 +16,17 @@ bulk      6,000 clusters of three appliances x 1,000,000 files (bench/fill/netwo
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from bench.errors import BenchError
@@ -42,20 +43,9 @@ _CASE = "planning"
 _CHECKED = 50
 _CLOSE = 1e-7
 _DISK_SHARE = 0.05
-_PROGRAM = """
-import json, resource, sys, time
-started = time.perf_counter()
-from pathlib import Path
-from fill.planner.bulk import plan_bulk
-feed, held, diffs = sys.argv[1:]
-made = plan_bulk(Path(feed), Path(held) if held else None, Path(diffs))
-seconds = time.perf_counter() - started
-rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": seconds, "rss": rss, "fetches": made.fetches, "drops": made.drops}))
-"""
 
 
-class _Run(msgspec.Struct, frozen=True):
+class _Run(NamedTuple):
     seconds: float
     rss: int
     fetches: int
@@ -192,17 +182,23 @@ def _some(clusters: int) -> list[int]:
 
 
 def _run(folder: Path, held: str, out: str, cache: Path | None) -> _Run:
-    """Plans in a process of its own. Raises BenchError."""
+    """Plans in a process of its own, and takes the time of all of it. Raises BenchError."""
     for path in (*(folder / "feed").iterdir(), *((folder / held).iterdir() if held else ())):
         _forget(path)
-    where = [str(folder / "feed"), str(folder / held) if held else "", str(folder / out)]
+    options = ["--held", str(folder / held)] if held else []
+    words = ["bulk", str(folder / "feed"), str(folder / out), *options, "--json", "--quiet"]
     environment = dict(os.environ) if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *where], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BenchError(f"planning in bulk failed: {done.stderr.strip()[-500:]}")
-    return msgspec.json.decode(done.stdout, type=_Run)
+    said = folder / "said"
+    began = time.perf_counter()
+    with said.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "fill", *words], env=environment, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise BenchError(f"planning in bulk failed: {said.read_text()[-500:].strip()}")
+    made = json.loads(said.read_text())
+    return _Run(seconds, used.ru_maxrss * 1024, made["fetches"], made["drops"])
 
 
 def _forget(path: Path) -> None:

@@ -73,7 +73,7 @@ def read_feed(folder: Path) -> Feed:
     try:
         fleet = msgspec.json.decode((folder / "fleet.json").read_bytes(), type=Fleet)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BulkError(f"{folder / 'fleet.json'}: {error}") from error
+        raise BulkError(f"{folder / 'fleet.json'}: {_why(error)}") from error
     size = _array(folder / "size.npy", np.int32, 1)
     files, clusters = len(size), len(fleet.clusters)
     feed = Feed(
@@ -103,7 +103,7 @@ def _array(
     try:
         found: npt.NDArray[Any] = np.load(path, mmap_mode="r" if is_large else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BulkError(f"{path}: {error}") from error
+        raise BulkError(f"{path}: {_why(error)}") from error
     fits = found.ndim == dimensions and all(
         expected in (None, length) for expected, length in zip(shape or (None,) * dimensions, found.shape, strict=True)
     )
@@ -155,3 +155,7 @@ def _unpacked(magic: bytes, lists: int, data: bytes, files: int, where: str) -> 
             raise BulkError(f"{where} names files that the feed of {files} has not")
         found.append(positions)
     return found
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

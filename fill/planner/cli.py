@@ -1,8 +1,9 @@
-"""The `nearcast fill plan`, `follow` and `keys` commands."""
+"""The `nearcast fill plan`, `follow`, `bulk` and `keys` commands."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from config.fill import FillSettings
 from config.logs import start_logging
 from config.options import settings_options
 from config.progress import Reporter
-from config.units import parse_duration
+from config.units import parse_duration, show_bytes
 
 
 def _duration(context: click.Context, option: click.Parameter, value: str) -> float:
@@ -79,6 +80,30 @@ def follow(settings: FillSettings, every: float, once: bool, as_json: bool) -> N
         click.echo(json.dumps(looked.as_json(), indent=2))
     else:
         click.echo(looked.sentence())
+
+
+@click.command()
+@click.argument("feed", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("diffs", type=click.Path(path_type=Path))
+@click.option("--held", type=click.Path(path_type=Path, exists=True, file_okay=False), help="What appliances hold.")
+@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="Regions planned at once.")
+@click.option("--json", "as_json", is_flag=True, help="What it came to, as JSON on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def bulk(feed: Path, diffs: Path, held: Path | None, threads: int, as_json: bool, quiet: bool) -> None:
+    """Plan thousands of clusters over millions of files: FEED, a folder, in; DIFFS, a new folder, out.
+
+    The formats are in fill/planner/bulk_files.py; `nearcast bench fill --only planning` makes such a feed.
+    """
+    from fill.planner.bulk import plan_bulk
+
+    made = plan_bulk(feed, held, diffs, threads=threads, reporter=Reporter(quiet=quiet))
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(made)))
+        return
+    click.echo(
+        f"{made.clusters} clusters, {made.appliances} appliances, {made.files} files: "
+        f"{made.fetches} fetches ({show_bytes(made.fetch_kib * 1024)}), {made.drops} drops"
+    )
 
 
 @click.command()

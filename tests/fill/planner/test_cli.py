@@ -103,3 +103,30 @@ async def test_a_key_that_is_none_and_no_copies_are_configuration_errors(tmp_pat
     assert (ended.code, "plan_key" in ended.err) == (2, True)
     ended = await run("plan", "--copies=0")
     assert (ended.code, "copies: found 0, expected at least 1" in ended.err) == (2, True)
+
+
+async def test_what_is_no_feed_is_one_sentence_and_nothing_is_written(tmp_path: Path) -> None:
+    ended = await run("bulk", str(tmp_path), str(tmp_path / "diffs"), "--quiet")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert str(tmp_path) in ended.err
+    assert not (tmp_path / "diffs").exists()
+
+
+async def test_following_needs_a_place_for_what_was_watched(tmp_path: Path) -> None:
+    ended = await run("follow", f"--plans=file://{tmp_path}")
+    assert (ended.code, "events: found nothing" in ended.err) == (2, True)
+
+
+async def test_following_once_plans_what_is_due(tmp_path: Path) -> None:
+    async with Network([make_offer("film")], [make_seen("x")]) as network:
+        common = (
+            f"--plans=file://{tmp_path}/plans",
+            f"--events=file://{tmp_path}/events",
+            f"--steering={network.url}",
+            f"--origin={network.url}",
+            "--once",
+        )
+        first = await run("follow", *common, "--json")
+        again = await run("follow", *common)
+    assert (first.code, json.loads(first.out)["nightly"], json.loads(first.out)["plans"]) == (0, ["site-a"], 1)
+    assert again.out == "Nothing is to be planned now.\n"
