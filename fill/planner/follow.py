@@ -192,7 +192,7 @@ class Follower:
             new = {
                 FileName(offer.package.title, file.name)
                 for offer in inputs.offers
-                if offer.published_at > base.made_at
+                if offer.published_at >= base.made_at  # both in whole seconds
                 for file in offer.package.files
             }
             news = frozenset((name.title, packages[name.title].package_name, name.file) for name in risen | new)
