@@ -17,6 +17,7 @@ sessions    the session as a signed token                            (pure)
 pathways    steering manifests, and the quirks of who asks for them  (pure)
 clients     whose address a request carries                          (pure)
 explain     a decision as JSON and text                              (pure)
+decisions   the log of decisions, from which misses are explained
 geography   where an address is, and how far places are apart
 catalog     titles and packages, from the origin
 database    the fleet, kept over a restart
