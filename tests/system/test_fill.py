@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,28 +31,57 @@ def closed_window() -> str:
     return f"{hour:02}:00-{hour + 1:02}:00"
 
 
-@pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    """With a follower, and an agent beside each appliance, all of whose windows are closed."""
-    async with AsyncExitStack() as stack:
-        fleet = await stack.enter_async_context(Fleet(tmp_path))
-        common = [
-            f"--plans=file://{tmp_path}/plans",
+class Services:
+    """The processes of filling in a network, and what all of them are told."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._common = [
+            f"--plans=file://{fleet.folder}/plans",
             f"--steering={fleet.steering_url}",
             f"--origin={fleet.origin_url}",
-            f"--window={closed_window()}",
         ]
-        logs = ["--access-logs", ",".join(fleet.access_logs), "--decision-logs", ",".join(fleet.decision_logs)]
-        events = ["--events", f"file://{tmp_path}/events"]
-        services = {"follow": ["follow", "--every=500ms", *common, *events, *logs]}
-        for name in fleet.places:
-            who = [f"--appliance={name}", f"--socket={fleet.socket(name)}", "--poll-every=300ms"]
-            services[f"agent-{name}"] = ["run", *common, *who]
-        for name, words in services.items():
-            process = Process(name, tmp_path / "logs", "fill", words)
-            process.start(announces=False)
-            stack.push_async_callback(process.stop)
-        yield fleet
+        self._logs = ["--access-logs", ",".join(fleet.access_logs), "--decision-logs", ",".join(fleet.decision_logs)]
+        self._window = f"--window={closed_window()}"
+        self._processes: list[Process] = []
+
+    def start_agents(self) -> None:
+        for name in self.fleet.places:
+            who = [f"--appliance={name}", f"--socket={self.fleet.socket(name)}", "--poll-every=300ms", self._window]
+            self._start(f"agent-{name}", ["run", *who, *self._common])
+
+    def start_follower(self) -> None:
+        events = ["--events", f"file://{self.fleet.folder}/events"]
+        self._start("follow", ["follow", "--every=500ms", self._window, *self._common, *events, *self._logs])
+
+    def _start(self, name: str, words: list[str]) -> None:
+        process = Process(name, self.fleet.folder / "logs", "fill", words)
+        process.start(announces=False)
+        self._processes.append(process)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(process.stop() for process in self._processes))
+
+    async def tell(self, *words: str) -> Any:
+        """What a command says in JSON."""
+        command = [sys.executable, "-m", "fill", *words, *self._common, "--json"]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(60):
+            told, _ = await process.communicate()
+        assert process.returncode == 0, told
+        return json.loads(told)
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    """Agents beside all appliances, whose windows are closed."""
+    async with Fleet(tmp_path) as fleet:
+        services = Services(fleet)
+        try:
+            services.start_agents()
+            yield services
+        finally:
+            await services.stop()
 
 
 async def is_planned(plans: Storage, name: str) -> bool:
@@ -65,24 +96,44 @@ def holders(seen: dict[str, Any], key: str) -> set[str]:
     return {name for name, one in seen.items() if key in one["report"]["held"]}
 
 
-async def test_what_is_published_by_day_is_filled_at_once_and_what_is_withdrawn_is_dropped(
-    fleet: Fleet, package: Path, tmp_path: Path
-) -> None:
-    async with open_storage(f"file://{tmp_path}/plans") as plans:
-        for name in fleet.places:
-            await until(partial(is_planned, plans, name))
-    title, key = package.parent.name, f"{package.parent.name}/{package.name}"
-    whole = decode((package / MANIFEST_NAME).read_bytes()).size
-    await fleet.publish(package)
+def has_all(fleet: Fleet, key: str, size: int) -> Callable[[dict[str, Any]], bool]:
+    """Each site has all of the package, on one appliance or several."""
 
-    def is_filled(seen: dict[str, Any]) -> bool:
-        """Each site has all of it, on one appliance or several."""
+    def is_so(seen: dict[str, Any]) -> bool:
         held = dict.fromkeys(fleet.sites.values(), 0)
         for name in holders(seen, key):
             held[fleet.sites[name]] += seen[name]["report"]["disk_used_bytes"]
-        return min(held.values()) >= whole
+        return min(held.values()) >= size
 
-    await fleet.until(is_filled, "both sites hold the film")
-    async with open_storage(f"file://{tmp_path}/storage") as storage:
+    return is_so
+
+
+async def test_what_is_published_by_day_is_filled_at_once_and_what_is_withdrawn_is_dropped(
+    services: Services, package: Path
+) -> None:
+    fleet = services.fleet
+    services.start_follower()
+    async with open_storage(f"file://{fleet.folder}/plans") as plans:
+        for name in fleet.places:
+            await until(partial(is_planned, plans, name))
+    title, key = package.parent.name, f"{package.parent.name}/{package.name}"
+    await fleet.publish(package)
+    size = decode((package / MANIFEST_NAME).read_bytes()).size
+    await fleet.until(has_all(fleet, key, size), "both sites hold the film")
+    async with open_storage(f"file://{fleet.folder}/storage") as storage:
         await withdraw(title, storage)
     await fleet.until(lambda seen: not holders(seen, key), "nobody holds it any more")
+
+
+async def test_orders_are_carried_out_within_seconds_whatever_the_window(services: Services, package: Path) -> None:
+    fleet = services.fleet
+    title, key = package.parent.name, f"{package.parent.name}/{package.name}"
+    await fleet.publish(package)
+    told = await services.tell("preposition", title)
+    assert (told["state"], set(told["answers"])) == ("complete", set(fleet.places))
+    await fleet.until(lambda seen: holders(seen, key) == set(fleet.places), "all hold the film")
+    told = await services.tell("purge", title, "--appliances=south-1")
+    assert told["state"] == "complete"
+    took_s = max(answer["as_of"] for answer in told["answers"].values()) - told["order"]["made_at"]
+    assert took_s < 10
+    await fleet.until(lambda seen: holders(seen, key) == {"north-1", "north-2"}, "only the north holds it")
