@@ -199,8 +199,8 @@ def _say_ingested(done: Ingested, as_json: bool) -> None:
         return
     refused = ", ".join(f"{number} {reason}" for reason, number in done.refused.most_common())
     click.echo(
-        f"{done.lines} lines of {done.logs} logs in {done.hours} hours"
-        + (f"; of these hours do not count: {refused}" if refused else "")
+        f"{done.lines} lines of {done.logs} logs; hours counted: {done.hours}"
+        + (f"; in them do not count: {refused}" if refused else "")
     )
     for sentence in done.unreadable:
         click.echo(sentence, err=True)

@@ -58,7 +58,7 @@ async def make_plans(
     if as_json:
         click.echo(json.dumps(_as_json(plans, before, published), indent=2))
         return
-    _print_table(plans, inputs)
+    _print_table(plans)
     if before is not None:
         click.echo("\n".join(show_changes(changes(before, plans))))
 
@@ -122,23 +122,22 @@ def _as_json(
     return made
 
 
-def _print_table(plans: Mapping[str, Plan], inputs: Inputs) -> None:
-    table = Table(
-        "appliance", "site", "holds", "fetches", "files", "left", "drops", "budget", "peak", "demand", "bound", "gap"
-    )
+def _print_table(plans: Mapping[str, Plan]) -> None:
+    """What a terminal of 80 columns has room for; --json has all."""
+    has_budget = any(made.budget_bytes for made in plans.values())
+    budget = ("budget",) if has_budget else ()
+    table = Table("appliance", "site", "holds", "fetches", "left", "drops", *budget, "peak", "gap")
     for name, made in sorted(plans.items()):
-        table.add_row(
+        row = [
             name,
             made.site,
             show_bytes(made.held_bytes),
-            show_bytes(made.fetch_bytes),
-            str(len(made.fetches)),
-            show_bytes(made.left_bytes) if made.left_files else "-",
-            str(len(made.drops)),
-            show_bytes(made.budget_bytes) if made.budget_bytes else "-",
+            f"{len(made.fetches)} ({show_bytes(made.fetch_bytes)})" if made.fetches else "-",
+            f"{made.left_files} ({show_bytes(made.left_bytes)})" if made.left_files else "-",
+            str(len(made.drops)) if made.drops else "-",
+            *([show_bytes(made.budget_bytes) if made.budget_bytes else "-"] if has_budget else []),
             show_rate(made.peak_bps),
-            f"{made.share:.1%}",
-            show_bytes(made.bound),
             f"{made.gap:.2g}",
-        )
+        ]
+        table.add_row(*row)
     Console().print(table if plans else "Steering knows no appliance yet.", markup=False)

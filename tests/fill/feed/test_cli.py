@@ -59,7 +59,7 @@ def test_logs_are_taken_in_once(tmp_path: Path) -> None:
     log = write_log(tmp_path / "access.log", [now_line(60, 10), b"nonsense"])
     asked = (f"--events=file://{tmp_path}/events", f"--access-logs={log}")
     told = succeeded(ingest, *asked)
-    assert "2 lines of 1 logs in 1 hours; of these hours do not count: 1 broken" in told.stdout
+    assert "2 lines of 1 logs; hours counted: 1; in them do not count: 1 broken" in told.stdout
     assert "cannot be asked" in told.stderr
     again = succeeded(ingest, *asked, "--json")
     assert json.loads(again.stdout)["lines"] == 0
