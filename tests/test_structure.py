@@ -113,6 +113,7 @@ PURE = (
     "steering.ranking",
     "steering.sessions",
     "steering.sites",
+    "steering.table",
 )
 # Files, sockets, processes, clocks and event loops.
 IMPURE = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.errors import SitesError
-from steering.prefixes import Address, Match, Network, Prefixes, parse_address
+from steering.prefixes import Address, Match, Network, Prefixes, _parse_usual, parse_address
 
 v4 = st.builds(
     lambda bits, length: ipaddress.ip_network((bits, length), strict=False),
@@ -65,6 +65,15 @@ def test_what_is_no_address_is_none(text: str) -> None:
 def test_an_address_inside_a_network_is_refused_with_the_network_that_was_meant() -> None:
     with pytest.raises(SitesError, match=r"site 'north', prefix 2: found '192.0.2.7/24', expected 192.0.2.0/24"):
         Prefixes([("north", ["10.0.0.0/8", "192.0.2.7/24"])])
+
+
+@given(st.one_of(v4, v6).map(str), st.text("0123456789./: ", max_size=20))
+def test_the_short_way_reads_what_the_long_way_reads(good: str, other: str) -> None:
+    for text in (good, other, good.replace("/", "/0"), f"0{good}", f"{good} "):
+        usual = _parse_usual(text)
+        if usual is not None:
+            network = ipaddress.IPv4Network(text)
+            assert usual == (int(network.network_address), network.prefixlen)
 
 
 def test_nonsense_is_refused_with_its_place() -> None:
