@@ -10,7 +10,9 @@ The session lives in the steering URI, so no server remembers a player; what is 
 database is written behind.
 
 fleet       what every appliance last said, and its health          (pure)
-prefixes    longest prefix match                                     (pure)
+prefixes    longest prefix match, on a compiled table                (pure)
+distances   how far sites are from a place                           (pure)
+nearby      which of thousands of appliances ranking looks at        (pure)
 sites       the operator's sites, and which of them a client is at   (pure)
 ranking     the order of the fleet for one client, with reasons      (pure)
 sessions    the session as a signed token                            (pure)

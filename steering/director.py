@@ -22,6 +22,7 @@ from steering.clients import TrustedProxies
 from steering.errors import NotReady, TitleUnknown
 from steering.fleet import ORIGIN, Fleet
 from steering.geography import Geography
+from steering.nearby import nearby
 from steering.pathways import UNKNOWN_SESSION_TTL_FACTOR
 from steering.ranking import Client, Content, Decision, rank
 from steering.sessions import Session, seal, unseal
@@ -183,11 +184,23 @@ class Director:
         session_site: str = "",
         among: Iterable[str] | None = None,
     ) -> Decision:
-        """Ranks the appliances named in `among`, or all."""
+        """Ranks the appliances named in `among`, or those near the client."""
         now, network = self._clock(), self.network
         seen = self.fleet.seen(now)
-        fleet = list(seen.values()) if among is None else [seen[name] for name in among if name in seen]
         placement = network.sites.place(client.address, network.geography, session_site)
+        if among is None:
+            fleet = nearby(
+                placement,
+                network.sites.distances,
+                lambda site: self.fleet.seen_at(site, now),
+                self.fleet.sites(),
+                most=most,
+                session=client.session,
+            )
+            told = {appliance.name for appliance in fleet}
+            fleet += [seen[name] for name in client.listed if name in seen and name not in told]
+        else:
+            fleet = [seen[name] for name in among if name in seen]
         return rank(
             client,
             content,

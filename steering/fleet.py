@@ -15,8 +15,10 @@ Pure: a state machine that is told what arrived and what time it is (seconds of 
 from __future__ import annotations
 
 import dataclasses
+import heapq
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,8 +96,12 @@ class Fleet:
         self._known: dict[str, Known] = {}
         self._replaced: dict[str, deque[str]] = {}  # name -> instances that a newer one took over from
         self._reserved: dict[str, deque[tuple[float, int]]] = {}  # name -> (until, bit/s)
-        self._seen: dict[str, Appliance] | None = None
-        self._seen_until = 0.0
+        # What is seen changes by a report, an admission, or when one of these moments has passed: of each appliance
+        # the next, others in the heap are void.
+        self._seen: dict[str, Appliance] = {}
+        self._sites: dict[str, dict[str, Appliance]] = {}
+        self._moments: list[tuple[float, str]] = []
+        self._next_moment: dict[str, float] = {}
 
     def take(self, report: Report, now: float) -> Answer:
         """Takes a report in; the answer says which version of its `held` is known.
@@ -111,7 +117,7 @@ class Fleet:
             self._replaced.setdefault(report.name, deque(maxlen=8)).append(known.report.instance)
         taken = _after(known, report, now, self._lost_after)
         self._known[report.name] = dataclasses.replace(taken, is_full=self._judge_full(taken, now))
-        self._seen = None
+        self._look_at(report.name, now)
         return Answer(held_version=taken.held_version)
 
     def restore(self, stored: Iterable[Stored], now: float) -> None:
@@ -121,7 +127,7 @@ class Fleet:
             trusted_until = (now if fresh else now - kept.age_s) + self._lost_after
             known = Known(kept.report, kept.held, kept.held_version, now - kept.age_s, trusted_until)
             self._known.setdefault(kept.report.name, known)
-        self._seen = None
+            self._look_at(kept.report.name, now)
 
     def admit(self, name: str, rate_bps: int, now: float) -> None:
         """A session of this nominal bitrate was just sent to the appliance."""
@@ -129,19 +135,49 @@ class Fleet:
         if known is not None:
             self._reserved.setdefault(name, deque()).append((now + RESERVED_FOR_S, rate_bps))
             self._known[name] = dataclasses.replace(known, is_full=self._judge_full(known, now))
-            if self._seen is not None:  # a thousand sessions a second begin; only one appliance is another by each
-                self._seen[name] = self._see(name, now)
+            self._look_at(name, now)
 
     def seen(self, now: float) -> Mapping[str, Appliance]:
         """Every appliance as it is now, by name; good until the next call of anything."""
-        if self._seen is None or now > self._seen_until:
-            for name in [name for name, known in self._known.items() if now - known.heard_at > FORGOTTEN_AFTER_S]:
-                del self._known[name]
-            self._seen = {name: self._see(name, now) for name in sorted(self._known)}
-            # Nothing but a report, an admission or one of these moments changes what is seen.
-            moments = [known.trusted_until for known in self._known.values() if known.trusted_until >= now]
-            self._seen_until = min(moments, default=float("inf"))
+        self._pass_moments(now)
         return self._seen
+
+    def seen_at(self, site: str, now: float) -> Mapping[str, Appliance]:
+        """Those of one site."""
+        self._pass_moments(now)
+        return self._sites.get(site, {})
+
+    def sites(self) -> Collection[str]:
+        """Where appliances stand."""
+        return self._sites.keys()
+
+    def _pass_moments(self, now: float) -> None:
+        while self._moments and self._moments[0][0] < now:
+            moment, name = heapq.heappop(self._moments)
+            if self._next_moment.get(name) == moment:
+                del self._next_moment[name]
+                self._look_at(name, now)
+
+    def _look_at(self, name: str, now: float) -> None:
+        """Sees one appliance anew; a thousand sessions a second begin, and only one is another by each."""
+        known, before = self._known[name], self._seen.get(name)
+        forgotten_at = known.heard_at + FORGOTTEN_AFTER_S
+        is_forgotten = now > forgotten_at
+        if before is not None and (is_forgotten or before.site != known.report.site):
+            del self._sites[before.site][name]
+            if not self._sites[before.site]:
+                del self._sites[before.site]
+        if is_forgotten:
+            del self._known[name]
+            self._seen.pop(name, None)
+            return
+        seen = self._see(name, now)
+        self._seen[name] = seen
+        self._sites.setdefault(seen.site, {})[name] = seen
+        moment = known.trusted_until if known.trusted_until >= now else forgotten_at
+        if self._next_moment.get(name, math.inf) > moment:
+            self._next_moment[name] = moment
+            heapq.heappush(self._moments, (moment, name))
 
     def known(self) -> dict[str, Known]:
         """Every appliance as it last reported, by name."""

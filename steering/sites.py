@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from config.steering import SiteSettings
+from steering.distances import Distances
 from steering.errors import SitesError
-from steering.geography import Point, distance_km
+from steering.geography import Point
 from steering.prefixes import Address, Prefixes, parse_address
 
 
@@ -58,9 +59,10 @@ class Sites:
         self.prefixes = Prefixes((site.name, site.prefixes) for site in self.declared)
         self._isps = {site.name: site.isp for site in self.declared}
         self._points = {site.name: point for site in self.declared if (point := _point(site)) is not None}
+        self.distances = Distances(self._points)
 
     def __contains__(self, site: str) -> bool:
-        return any(site == declared.name for declared in self.declared)
+        return site in self._isps
 
     def isp(self, site: str) -> str:
         """Whose network the site stands in; "" where nobody said."""
@@ -92,9 +94,9 @@ class Sites:
         return Placement("", By.NOTHING, reason, point=point)
 
     def _nearest(self, point: Point) -> tuple[str, float] | None:
-        distances = ((distance_km(point, place), site) for site, place in self._points.items())
-        distance, site = min(distances, default=(0.0, ""))
-        return (site, distance) if site else None
+        for distance, site in self.distances.from_nearest(point):
+            return site, distance
+        return None
 
 
 def _point(site: SiteSettings) -> Point | None:

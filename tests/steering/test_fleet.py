@@ -190,5 +190,6 @@ def test_the_view_is_what_a_fresh_one_would_be(events: list[tuple[int, float, st
             fleet.take(report(name, sequence=sequence), now)
         watched.seen(now)
         now += wait / 2
-        fresh._seen = None
+        for known in fresh.known():
+            fresh._look_at(known, now)
         assert watched.seen(now) == fresh.seen(now)
