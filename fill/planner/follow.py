@@ -185,7 +185,8 @@ class Follower:
         packages = {offer.package.title: offer for offer in inputs.offers}
         self._look_back(inputs, nights)
         found = {}
-        for region, base in self._base.items():
+        for region in nights:
+            base = self._base[region]
             since = next_hour(base.made_at)
             came = came_since(self._settings.events, region, since, now) if since < now else {}
             made, risen = corrected(base, came, inputs.sizes, since, max(since, now), Rule())
