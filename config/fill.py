@@ -17,11 +17,15 @@ from config.field import (
     RATE,
     SECRET,
     TEXT,
+    Kind,
     listing,
     setting,
     tables,
     url_of,
 )
+
+# Forecasts are kept in a folder of this name.
+_REGION = Kind(NAME.expected, lambda value: "" if value == "" else NAME.parse(value))
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class FillSite:
     """What the planner must know of a site that its appliances do not say themselves."""
 
     name: str = setting(kind=NAME, help="The site's name, as its appliances give it.")
-    region: str = setting("", kind=TEXT, help="Its popularity feed; default the planner's `region`.")
+    region: str = setting("", kind=_REGION, help="Its popularity feed; default the planner's `region`.")
     window: str = setting("02:00-14:00", kind=TEXT, help="Fill window in local time of `time_zone`.")
     time_zone: str = setting("UTC", kind=TEXT, help="The site's time zone.")
     rate: int = setting("0 bit/s", kind=RATE, help="Of each appliance's fill; 0: no limit.")

@@ -24,6 +24,8 @@ from origin.openapi import Titles
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 3.0
 MANIFESTS_AT_ONCE = 8
+# Titles whose manifest cannot be read are left alone; more of them are an origin that is ill.
+_FEW_UNREADABLE, _UNREADABLE_SHARE = 3, 0.05
 
 Answer = TypeVar("Answer")
 
@@ -34,6 +36,7 @@ class FleetClient:
     def __init__(self, steering: str, origin: str) -> None:
         self._steering, self._origin = steering.rstrip("/"), origin.rstrip("/")
         self._packages: dict[tuple[str, str], Package] = {}  # by title and name, which never is another's
+        self.unreadable: dict[str, FleetError] = {}  # titles that the last `offers` left out
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
@@ -51,17 +54,28 @@ class FleetClient:
         return _decoded(url, await self._get(url), Fleet).appliances
 
     async def offers(self) -> list[Offer]:
-        """The catalog with each title's package; a title withdrawn meanwhile is left out."""
+        """The catalog with each title's package; what cannot be read of it is left out, and named in `unreadable`."""
         url = f"{self._origin}/api/v1/titles"
         entries = _decoded(url, await self._get(url), Titles).titles
         free = asyncio.Semaphore(MANIFESTS_AT_ONCE)
+        unreadable: dict[str, FleetError] = {}
 
         async def offer(entry: Entry) -> Offer | None:
             async with free:
-                return await self._offer(entry)
+                try:
+                    found = await self._offer(entry)
+                except FleetError as error:
+                    unreadable[entry.title] = error
+                    return None
+            if found is None:
+                unreadable[entry.title] = FleetError(f"{entry.title}: the origin has no manifest of {entry.package}")
+            return found
 
         found = [one for one in await asyncio.gather(*map(offer, entries)) if one is not None]
+        if len(unreadable) > max(_FEW_UNREADABLE, _UNREADABLE_SHARE * len(entries)):
+            raise next(iter(unreadable.values()))  # that is no matter of some titles
         self._packages = {(one.package.title, one.package_name): one.package for one in found}
+        self.unreadable = unreadable
         return found
 
     async def offer(self, title: str) -> Offer | None:
@@ -92,6 +106,7 @@ class FleetClient:
             self._moment(entry, "published_at"),
             self._moment(entry, "available_from") if entry.available_from else 0.0,
             self._moment(entry, "available_until") if entry.available_until else math.inf,
+            entry.superseded,
         )
 
     async def _package(self, entry: Entry) -> Package | None:

@@ -27,3 +27,4 @@ class Offer:
     published_at: float  # seconds since the epoch, as the next
     available_from: float = 0.0  # players may play it from then on
     available_until: float = float("inf")
+    superseded: tuple[str, ...] = ()  # earlier packages of the title, whose players are in the middle of them

@@ -62,6 +62,7 @@ PURE = (
     "fill.planner.kernels",
     "fill.planner.knapsack",
     "fill.planner.plan",
+    "fill.planner.shrunk",
     "fill.planner.signed",
     "fill.planner.spread",
     "fill.planner.terms",

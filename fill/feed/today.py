@@ -31,7 +31,10 @@ def came_since(events: str, region: str, since: float, now: float) -> dict[FileN
     return {FileName(title, file): Came(size, sessions) for title, file, size, sessions in rows}
 
 
-def planned_at(events: str, region: str) -> float | None:
-    """When the region's last forecast was made (seconds since the epoch); None if none is kept. Raises FeedError."""
-    kept = Store(events).forecasts_of(region)
-    return float(kept[-1].stem) if kept else None
+def planned_at(events: str, region: str, now: float | None = None) -> float | None:
+    """When the region's last forecast was made (seconds since the epoch); None if none is kept. Raises FeedError.
+
+    One that is made after `now` was made by a clock that was ahead, and does not count.
+    """
+    made = [float(kept.stem) for kept in Store(events).forecasts_of(region)]
+    return max((moment for moment in made if now is None or moment <= now), default=None)

@@ -134,6 +134,8 @@ def _of_files(
     found: dict[FileName, Expected] = {}
     for kind in ("video", "audio"):
         renditions = package.of_kind(kind)
+        if not renditions:  # a silent film, or a song
+            continue
         shares = _shares(package, renditions, bytes_of)
         for rendition, share in zip(renditions, shares, strict=True):
             of_kind = f", {share:.0%} of its {kind}" if len(renditions) > 1 else ""

@@ -53,19 +53,29 @@ def corrected(
     since: float,
     now: float,
     rule: Rule,
+    begins: Mapping[str, float] | None = None,
 ) -> Today:
     """The forecast as it should be at `now`, with what came from `since` on (not before it was made).
 
-    Files of which no size is known are passed over.
+    Files of which no size is known are passed over. `begins` tells when titles could be watched first, where that is
+    not long ago: what nobody could watch, nobody did.
     """
-    elapsed = elapsed_share(forecast, now) - elapsed_share(forecast, since)
-    span = rule.kappa + elapsed
+    spans: dict[str, float] = {}
+
+    def elapsed_of(title: str) -> float:
+        if title not in spans:
+            first = min(now, max(since, (begins or {}).get(title, since)))
+            spans[title] = elapsed_share(forecast, now) - elapsed_share(forecast, first)
+        return spans[title]
+
     expected: dict[FileName, Expected] = {}
     risen = set()
     for name in forecast.expected.keys() | came.keys():
         before, seen = forecast.expected.get(name, _NOTHING), came.get(name, Came(0.0, 0))
         if not sizes.get(name):
             continue
+        elapsed = elapsed_of(name.title)
+        span = rule.kappa + elapsed
         count = max(0.0, seen.bytes) / sizes[name]
         plays = (rule.kappa * before.plays + count) / span if span else before.plays
         reason = f"watched {count:.2g} times since the plan, {before.plays * elapsed:.2g} expected; {before.reason}"

@@ -34,11 +34,18 @@ def _problems(settings: FillSettings) -> list[Problem]:
     "--explain", "explained", metavar="TITLE/FILE", help="Say why this file goes where it goes; writes nothing."
 )
 @click.option("--diff", "is_diff", is_flag=True, help="Also say what comes and goes against the plans before.")
+@click.option("--accept-drops", "accepts_drops", is_flag=True, help="Even if most of the catalog has gone.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="No progress, only the result and errors.")
 @settings_options(FillSettings, "fill")
 def plan(
-    settings: FillSettings, dry_run: bool, explained: str | None, is_diff: bool, as_json: bool, quiet: bool
+    settings: FillSettings,
+    dry_run: bool,
+    explained: str | None,
+    is_diff: bool,
+    accepts_drops: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Decide what each appliance should hold, from what was watched, and publish its plan.
 
@@ -50,7 +57,7 @@ def plan(
     from fill.planner.evening import make_plans
 
     reporter = Reporter(quiet=quiet or as_json)
-    asyncio.run(make_plans(settings, dry_run, explained, is_diff, as_json, reporter))
+    asyncio.run(make_plans(settings, dry_run, explained, is_diff, accepts_drops, as_json, reporter))
 
 
 @click.command()

@@ -5,8 +5,9 @@
     by day    what is news may be fetched at once, at the site's small rate for that, and nothing else; what is held and
               may not be any more is dropped
 
-News are files that are watched more than the night's forecast expected, and those of titles published since, if no plan
-of the site has them yet.
+News are files that are watched more than the night's forecast expected, and those of titles published since, while
+nobody at the site holds them. A plan by day is always of all the news there is: it takes the place of the one before,
+whose transfers are under way.
 
 Pure.
 """
@@ -14,6 +15,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
 from fill.names import FileName
@@ -21,13 +23,24 @@ from fill.names import FileName
 Key = tuple[str, str, str]  # title, package, file
 
 
+class Site(StrEnum):
+    """Who of a site is there to be planned for."""
+
+    COMPLETE = "complete"
+    LACKING = "lacking"  # somebody who has a plan is not in the fleet, or what he holds is not known yet
+    NEW = "new"  # nobody has a plan
+
+
 class Standing(NamedTuple):
     """How a site stands: the window that is open or opens soon (None by day), and what its plans are."""
 
-    opens_at: float | None  # seconds since the epoch
-    planned_at: float  # for a night; 0: never, or somebody there has no plan
+    now: float  # seconds since the epoch, as the next two
+    opens_at: float | None
+    night: float  # that was planned last, the earliest of its appliances'
     planned: frozenset[Key]  # files in its plans, held or to be fetched
-    is_stale: bool = False  # holds what it may not any more
+    members: Site = Site.COMPLETE
+    has_joined: bool = False  # somebody has no plan yet
+    is_stale: bool = False  # holds or fetches what it may not, or not from then on
 
 
 class Due(NamedTuple):
@@ -41,18 +54,28 @@ class Due(NamedTuple):
         return bool(self.nightly or self.anew or self.by_day)
 
 
-def due(sites: Mapping[str, Standing], news: Mapping[str, frozenset[Key]], ahead: float) -> Due:
-    """`news` are by site; a night is planned `ahead` seconds before its window opens."""
+def due(
+    sites: Mapping[str, Standing], news: Mapping[str, frozenset[Key]], considered: Mapping[str, frozenset[Key]]
+) -> Due:
+    """`news` are by site; `considered` those that a plan of today was made of already, whatever came of it."""
     nightly, anew = set(), set()
     by_day: dict[str, frozenset[FileName]] = {}
     for name, site in sites.items():
-        fresh = news.get(name, frozenset()) - site.planned
-        if not site.planned_at or (site.opens_at is not None and site.planned_at < site.opens_at - ahead):
+        if site.members is Site.NEW or _has_no_plan_of_its_night(site):
             nightly.add(name)
-        elif not fresh and not site.is_stale:
             continue
-        elif site.opens_at is not None:
+        fresh = news.get(name, frozenset()) - site.planned - considered.get(name, frozenset())
+        if site.members is Site.LACKING or not (fresh or site.is_stale or site.has_joined):
+            continue
+        if site.opens_at is not None:
             anew.add(name)
         else:
-            by_day[name] = frozenset(FileName(title, file) for title, _, file in fresh)
+            by_day[name] = frozenset(FileName(title, file) for title, _, file in news.get(name, ()))
     return Due(frozenset(nightly), frozenset(anew), by_day)
+
+
+def _has_no_plan_of_its_night(site: Standing) -> bool:
+    """Who is lacking is waited for until the window opens."""
+    if site.opens_at is None or site.night >= site.opens_at:
+        return False
+    return site.members is Site.COMPLETE or site.opens_at <= site.now

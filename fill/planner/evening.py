@@ -21,15 +21,22 @@ from fill.forecast.expected import Forecast
 from fill.history import History
 from fill.names import FileName
 from fill.planner.explain import changes, doubts, explain, show_changes
-from fill.planner.inputs import Inputs, forecasts_of, gather, read_histories
+from fill.planner.inputs import Inputs, forecasts_of, gather, night_of, read_histories
 from fill.planner.keys import read_private
 from fill.planner.plan import Plan, plan
+from fill.planner.shrunk import lost_titles
 from fill.planner.store import Published, publish, read_published
 from origin.storage import Storage, open_storage
 
 
 async def make_plans(
-    settings: FillSettings, dry_run: bool, explained: str | None, is_diff: bool, as_json: bool, reporter: Reporter
+    settings: FillSettings,
+    dry_run: bool,
+    explained: str | None,
+    is_diff: bool,
+    accepts_drops: bool,
+    as_json: bool,
+    reporter: Reporter,
 ) -> None:
     """Raises ConfigError, FillError, StorageError."""
     key = read_private(settings.plan_key)
@@ -40,8 +47,22 @@ async def make_plans(
         regions = sorted({settings.region, *inputs.regions})
         histories, logs = await asyncio.to_thread(read_histories, settings, inputs.appliances, regions, now)
         _say_inputs(inputs, histories, logs, settings, reporter)
-        forecasts = await asyncio.to_thread(forecasts_of, inputs, histories, now)
-        plans = plan(inputs.offers, forecasts, inputs.appliances, inputs.policy, inputs.sites, now, settings.copies)
+        for why in inputs.unreadable.values():
+            reporter.say(f"left alone: {why}")
+        lost = lost_titles(*inputs.held_and_offered)
+        if lost and not (dry_run or accepts_drops):
+            some = ", ".join(sorted(lost)[:3])
+            raise PlanError(
+                f"{len(lost)} titles that appliances hold are not in the catalog any more ({some}), and would be "
+                "dropped everywhere: expected the origin to be well; --accept-drops if they were withdrawn"
+            )
+        forecasts = await asyncio.to_thread(forecasts_of, inputs, histories, now, regions, learns=True)
+        appliances = inputs.readable(inputs.appliances)
+        plans = plan(inputs.offers, forecasts, appliances, inputs.policy, inputs.sites, now, settings.copies)
+        plans = {
+            name: msgspec.structs.replace(made, night=night_of(inputs.windows[made.site], now, settings.plan_ahead))
+            for name, made in plans.items()
+        }
         before = await _before(storage, plans) if is_diff else None
         for doubt in doubts(plans, forecasts, inputs.offers, inputs.sites, inputs.rates):
             reporter.say(f"look at this: {doubt}")

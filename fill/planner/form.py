@@ -56,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     left_files: int = 0  # wanted as well, and left for later nights
     left_bytes: int = 0
     at_once: bool = False  # made within the day: does not wait for the window
+    night: float = 0.0  # the opening of the window that was planned for last (seconds since the epoch); 0: none
 
     @property
     def fetch_bytes(self) -> int:

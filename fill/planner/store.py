@@ -165,6 +165,20 @@ async def read_published(storage: Storage, appliance: str, keys: Sequence[Ed2551
     return decode_plan(await _read_full(storage, head), appliance)
 
 
+async def newest_version(storage: Storage, appliance: str, keys: Sequence[Ed25519PublicKey] = ()) -> int:
+    """Of an appliance's plans; 0 where there is none. Raises PlanError, StorageError."""
+    try:
+        return (await _read_head(storage, appliance, keys)).version
+    except NoPlan:
+        return 0
+
+
+async def planned_appliances(storage: Storage) -> list[str]:
+    """Who has a plan. Raises StorageError."""
+    keys = [stored.key async for stored in storage.list(f"{FOLDER}/")]
+    return sorted(key.split("/")[1] for key in keys if key.endswith("/head") and key.count("/") == 2)
+
+
 class PlanReader:
     """Pulls one appliance's plans: a head each time, and what is new as a delta where it can be.
 

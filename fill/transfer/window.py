@@ -74,6 +74,11 @@ def opening(window: Window, now: float, ahead: float) -> float | None:
     return max((start for start, end in _around(window, now) if start - ahead <= now < end), default=None)
 
 
+def last_opening(window: Window, now: float) -> float:
+    """When the window opened that is open at `now`, or was last."""
+    return max((start for start, end in _around(window, now) if start <= now and end > start), default=now)
+
+
 def _around(window: Window, now: float) -> list[tuple[float, float]]:
     """The windows of the days around `now`."""
     today = datetime.fromtimestamp(now, window.zone).date()

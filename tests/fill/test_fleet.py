@@ -24,10 +24,19 @@ async def test_a_title_withdrawn_meanwhile_is_left_out() -> None:
         assert [offer.package.title for offer in await client.offers()] == ["b"]
 
 
-async def test_a_manifest_of_another_digest_is_refused() -> None:
-    offer = make_offer("film")
-    async with Network([offer]) as network, FleetClient(network.url, network.url) as client:
-        network.bodies[f"/v1/{package_key(offer)}/{MANIFEST_NAME}"] += b" "
+async def test_a_title_whose_manifest_is_wrong_is_left_out_and_named() -> None:
+    good, bad = make_offer("good"), make_offer("bad")
+    async with Network([good, bad]) as network, FleetClient(network.url, network.url) as client:
+        network.bodies[f"/v1/{package_key(bad)}/{MANIFEST_NAME}"] += b" "
+        assert [offer.package.title for offer in await client.offers()] == ["good"]
+        assert "digest" in str(client.unreadable["bad"])
+
+
+async def test_many_wrong_manifests_are_an_origin_that_is_ill() -> None:
+    offers = [make_offer(f"t{number}") for number in range(8)]
+    async with Network(offers) as network, FleetClient(network.url, network.url) as client:
+        for offer in offers[:5]:
+            network.bodies[f"/v1/{package_key(offer)}/{MANIFEST_NAME}"] += b" "
         with pytest.raises(FleetError, match="digest"):
             await client.offers()
 

@@ -20,6 +20,7 @@ from fill.errors import NoPlan
 from fill.planner.store import read_published
 from origin.publish import withdraw
 from origin.storage import Storage, open_storage
+from tests.media import make_package
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -109,9 +110,10 @@ def has_all(fleet: Fleet, key: str, size: int) -> Callable[[dict[str, Any]], boo
 
 
 async def test_what_is_published_by_day_is_filled_at_once_and_what_is_withdrawn_is_dropped(
-    services: Services, package: Path
+    services: Services, package: Path, tmp_path: Path
 ) -> None:
     fleet = services.fleet
+    await fleet.publish(make_package(tmp_path / "other", "other", size=100_000))  # a catalog is never empty
     services.start_follower()
     async with open_storage(f"file://{fleet.folder}/plans") as plans:
         for name in fleet.places:

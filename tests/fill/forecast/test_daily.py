@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,6 +40,13 @@ def test_what_is_watched_is_expected_to_be_watched() -> None:
     found = forecast([make_offer("film")], history({("film", "v720.mp4"): [8000.0] * 3}), now=NOW).expected
     assert found[FileName("film", "v720.mp4")].plays == pytest.approx(1000, rel=0.01)
     assert found[FileName("film", "v480.mp4")].plays < 5
+
+
+def test_a_silent_film_has_a_forecast() -> None:
+    offer = make_offer("film")
+    silent = msgspec.structs.replace(offer.package, renditions=offer.package.of_kind("video"))
+    found = forecast([replace(offer, package=silent)], NOTHING, now=NOW).expected
+    assert {name.file for name in found} == {"v480.mp4", "v720.mp4"}
 
 
 def test_a_rung_that_nobody_used_yet_is_not_worthless() -> None:

@@ -48,6 +48,13 @@ def test_what_came_is_compared_with_the_hours_that_it_came_in() -> None:
     assert today.forecast.expected[FILM].plays == pytest.approx(24.0)
 
 
+def test_what_nobody_could_watch_nobody_did() -> None:
+    new = corrected(DAY, {}, SIZES, 0.0, 12 * HOUR, RULE, {"film": 12 * HOUR})
+    assert new.forecast.expected[FILM].plays == pytest.approx(24.0)
+    half = corrected(DAY, {FILM: Came(6 * 1000.0, 6)}, SIZES, 0.0, 12 * HOUR, RULE, {"film": 6 * HOUR})
+    assert half.forecast.expected[FILM].plays == pytest.approx(24.0)
+
+
 def test_quiet_hours_say_little() -> None:
     evening = np.r_[np.full(12, 0.01), np.full(12, 0.88 / 12)]
     night = replace(DAY, hours=evening)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from config.fill import FillSettings
 from config.progress import Reporter
+from encoder.package import MANIFEST_NAME
 from fill.errors import NoPlan
 from fill.fleet import FleetClient
+from fill.names import Offer
 from fill.planner.follow import Follower
 from fill.planner.form import Plan
-from fill.planner.store import read_published
+from fill.planner.store import publish, read_published
 from oca.report import EVERY_FILE
+from origin.errors import StorageError
 from origin.storage.file import FileStorage
 from tests.fill.catalogs import MIB, NOW, make_offer, make_seen, package_key
 from tests.fill.feed.values import line, write_log
@@ -45,8 +52,9 @@ class Fleet:
         )
         self.follower = self.start()
 
-    def start(self) -> Follower:
-        """Another process, as after a kill."""
+    def start(self, **change: Any) -> Follower:
+        """Another process, as after a kill, with other settings perhaps."""
+        self._settings = dataclasses.replace(self._settings, **change)
         self.follower = Follower(
             self._settings, self.storage, self._client, None, Reporter(quiet=True), clock=lambda: self.moment
         )
@@ -125,3 +133,146 @@ async def test_what_has_no_events_yet_is_planned_all_the_same(fleet: Fleet) -> N
     with pytest.raises(NoPlan):
         await read_published(fleet.storage, "x")
     assert (await fleet.look(NOON)).fetches
+
+
+# What goes wrong: each of these lost content, or showed too much, or went round in circles once.
+
+ALL = {package_key(FILM): EVERY_FILE, package_key(OTHER): EVERY_FILE}
+LARGE = 100 * MIB
+
+
+def new_title(name: str, at: float) -> Offer:
+    return make_offer(name, age_s=NOW - at)
+
+
+async def test_more_news_does_not_displace_what_is_being_fetched(fleet: Fleet) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held=ALL))
+    await fleet.look(NIGHT)
+    first, second = new_title("first", NOON - 600), new_title("second", NOON + 200)
+    fleet.network.offer(FILM, OTHER, first)
+    assert titles(await fleet.look(NOON)) == {"first"}
+    fleet.network.offer(FILM, OTHER, first, second)
+    both = await fleet.look(NOON + 300)
+    assert titles(both) == {"first", "second"}
+    assert await fleet.look(NOON + 600) == both
+
+
+async def test_a_catalog_that_has_lost_all_drops_nothing_for_an_hour(fleet: Fleet) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held=ALL))
+    night = await fleet.look(NIGHT)
+    fleet.network.offer()
+    assert await fleet.look(NOON) == night
+    assert await fleet.look(NOON + 3500) == night
+    assert {one.title for one in (await fleet.look(NOON + 3700)).drops} == {"film", "other"}
+
+
+async def test_a_title_that_cannot_be_read_is_left_alone_and_others_are_planned(fleet: Fleet) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held={package_key(FILM): EVERY_FILE}))
+    fleet.network.bodies[f"/v1/{package_key(FILM)}/{MANIFEST_NAME}"] = b"damaged"
+    night = await fleet.look(NIGHT)
+    assert (titles(night), night.drops) == ({"other"}, ())
+
+
+async def test_a_night_that_could_not_be_published_is_planned_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held={package_key(FILM): EVERY_FILE}))
+    await fleet.look(NIGHT)
+    fleet.network.offer(FILM, OTHER, new_title("new", NOON - 600))
+    assert (await fleet.look(NOON)).at_once
+
+    async def fail(*_: object) -> None:
+        raise StorageError("storage is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fill.planner.follow.publish", fail)
+        with pytest.raises(StorageError):
+            await fleet.look(NIGHT + 24 * HOUR)
+    fleet.start()
+    assert not (await fleet.look(NIGHT + 24 * HOUR + 300)).at_once
+
+
+async def test_a_clock_that_was_ahead_once_does_not_end_planning(fleet: Fleet) -> None:
+    await fleet.look(NIGHT)
+    await fleet.look(NIGHT + 365 * 24 * HOUR)
+    fleet.start()
+    for day in (1, 2):
+        assert (await fleet.look(NIGHT + day * 24 * HOUR)).made_at == NIGHT + day * 24 * HOUR
+
+
+async def test_a_release_that_is_put_off_reaches_the_appliance_at_once(fleet: Fleet, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+
+    def release_at(moment: float) -> None:
+        when = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        policy.write_text(f'[[release]]\ntitle = "film"\nat = {when}\n')
+
+    release_at(NOON + 6 * HOUR)
+    fleet.start(policy=policy)
+    fleet.network.know(make_seen("x", disk=LARGE, held=ALL))
+    await fleet.look(NIGHT)
+    release_at(NOON + 48 * HOUR)
+    put_off = await fleet.look(NOON)
+    assert {one.not_before for one in put_off.keeps if one.title == "film"} == {NOON + 48 * HOUR}
+    assert await fleet.look(NOON + 300) == put_off
+
+
+async def test_what_is_banned_before_it_came_is_not_fetched_by_anybody(fleet: Fleet, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("")
+    fleet.start(policy=policy)
+    fleet.network.know(make_seen("x", disk=LARGE), make_seen("y", disk=LARGE))
+    assert "film" in titles(await fleet.look(NIGHT))
+    policy.write_text('ban = ["film"]\n')
+    fleet.network.know(make_seen("x", disk=LARGE, held={package_key(FILM): EVERY_FILE}), make_seen("y", disk=LARGE))
+    assert {one.title for one in (await fleet.look(NIGHT + 1800)).drops} == {"film"}
+    assert "film" not in titles(await read_published(fleet.storage, "y"))
+
+
+async def test_while_somebody_is_missing_nobody_is_planned_in_his_place(fleet: Fleet) -> None:
+    held = make_seen("x", disk=LARGE, held={package_key(FILM): EVERY_FILE})
+    fleet.network.know(held, make_seen("y", disk=LARGE, held={package_key(OTHER): EVERY_FILE}))
+    night = await fleet.look(NIGHT)
+    # Steering was started again, and has not heard of y yet.
+    fleet.network.know(held)
+    fleet.network.offer(FILM, OTHER, new_title("new", NIGHT + HOUR))
+    assert await fleet.look(NIGHT + 2 * HOUR) == night
+
+
+async def test_what_an_appliance_holds_is_waited_for(fleet: Fleet) -> None:
+    known = make_seen("x", disk=LARGE, held=ALL)
+    unknown = msgspec.structs.replace(known, report=msgspec.structs.replace(known.report, held={}))
+    fleet.network.know(known)
+    night = await fleet.look(NIGHT)
+    fleet.network.know(unknown)
+    fleet.network.offer(FILM, OTHER, new_title("new", NOON - 600))
+    assert await fleet.look(NOON) == night
+
+
+async def test_who_joins_by_day_does_not_end_the_others_work(fleet: Fleet) -> None:
+    held = make_seen("x", disk=LARGE, held=ALL)
+    fleet.network.know(held)
+    await fleet.look(NIGHT)
+    fleet.network.offer(FILM, OTHER, new_title("new", NOON - 600))
+    assert titles(await fleet.look(NOON)) == {"new"}
+    fleet.network.know(held, make_seen("y", disk=LARGE))
+    by_day = await fleet.look(NOON + 300)
+    theirs = await read_published(fleet.storage, "y")
+    assert by_day.at_once and theirs.at_once
+    assert "new" in titles(by_day) | titles(theirs)
+
+
+async def test_a_title_whose_upload_took_its_time_is_news_all_the_same(fleet: Fleet) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held=ALL))
+    await fleet.look(NIGHT)
+    fleet.network.offer(FILM, OTHER, new_title("new", NIGHT - 600))
+    assert titles(await fleet.look(NOON)) == {"new"}
+
+
+async def test_what_an_operator_planned_by_hand_is_seen(fleet: Fleet) -> None:
+    fleet.network.know(make_seen("x", disk=LARGE, held=ALL))
+    night = await fleet.look(NIGHT)
+    fleet.network.offer(FILM, OTHER, new_title("new", NOON - 600))
+    await fleet.look(NOON)
+    await publish(fleet.storage, {"x": msgspec.structs.replace(night, made_at=NOON + 60)}, None)
+    assert titles(await fleet.look(NOON + 300)) == {"new"}

@@ -51,7 +51,7 @@ def test_a_budget_that_is_used_up_brings_nothing_from_outside() -> None:
 def test_a_committed_percentile_limits_the_rate_of_a_long_window_only() -> None:
     long = SiteTerms(window_s=8 * 3600.0, rate_bps=1000, link_bps=100)
     assert (long.rate_of_each(2), long.bytes_of_each(2)) == (50, 50 * 3600)
-    short = SiteTerms(window_s=3600.0, rate_bps=1000, link_bps=100)
+    short = SiteTerms(window_s=3600.0, agreed_s=3600.0, rate_bps=1000, link_bps=100)
     assert short.rate_of_each(2) == 1000
 
 
