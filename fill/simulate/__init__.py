@@ -13,6 +13,8 @@ lists       daily lists and half-years as models    (pure)
 reading     files of these kinds
 fleet       sites and appliances, from TOML
 whatif      changes to a fleet, as sentences    (pure)
+alike       sites that are nearly alike, as one    (pure)
+thinning    fewer titles that stand for all    (pure)
 inputs      all of it put together from what was asked for
 expect      a forecast for each region, that has seen the days before and no other    (pure)
 disk        what a site's disks hold from night to night, and within the day    (pure)

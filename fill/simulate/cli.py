@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ _MOST_DAYS = 400
 
 def _catalogue_options(command: click.decorators.FC) -> click.decorators.FC:
     """What the synthetic catalogue is like, where there is no trace."""
-    for option in (
+    options = (
         click.option("--titles", type=click.IntRange(10, 200_000), default=5000, show_default=True, help="Titles."),
         click.option("--exponent", type=click.FloatRange(0, 3), default=0.9, show_default=True, help="Of Zipf's law."),
         click.option(
@@ -53,7 +54,8 @@ def _catalogue_options(command: click.decorators.FC) -> click.decorators.FC:
         ),
         click.option("--json", "json_file", metavar="FILE|-", help="Also the result as JSON; - prints it instead."),
         click.option("--quiet", is_flag=True, help="No progress."),
-    ):
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -86,11 +88,13 @@ def simulate_command(
 
     TRACE: access logs, CSV of requests (time,object,size[,site]), daily lists, half-years; else a synthetic catalogue.
     A what-if is simulated beside the fleet as it is: site NAME fails, disk x2 at NAME, window 04:00-06:00 at NAME, add
-    appliance at NAME, remove appliance at NAME, rate '2 Gbit/s' at NAME, capacity x2 at NAME, demand x1.5 [at NAME].
+    appliance at NAME, remove appliance at NAME, rate 2 Gbit/s at NAME, capacity x2 at NAME, demand x1.5 [at NAME]; also
+    several, joined by " and ".
     """
     reporter = Reporter(quiet=quiet or json_file == "-")
     fleet = read_fleet(fleet_file)
     wanted = _policies(policies)
+    questions = tuple(" ".join(question.split()) for question in questions)
     changed = [(question, change(fleet, question)) for question in questions]  # what is wrong is said at once
     shape = Shape(titles, exponent, drift, new, scheduled)
     inputs = gather(fleet, str(fleet_file), traces, shape, days, warm_up, seed)
@@ -99,11 +103,12 @@ def simulate_command(
     for note in inputs.notes:
         reporter.say(note)
     plan = Plan(wanted, inputs.warm_up, seed)
+    apart = {site.name for _, to in changed for site in {*to.fleet} ^ {*inputs.fleet}}
     with each_on_its_core(len(fleet) * inputs.source.days * len(inputs.source.catalogue.size)) as each:
 
         def run(name: str, simulated: Fleet) -> Outcome:
             with reporter.bar(name, 1.0) as bar:
-                return simulate(name, simulated, inputs.source, plan, bar.update, each)
+                return simulate(name, simulated, inputs.source, plan, bar.update, each, apart)
 
         base = run("base", inputs.fleet)
         variants = [msgspec.structs.replace(run(text, to.fleet), notes=to.notes) for text, to in changed]
@@ -155,12 +160,16 @@ def size_command(
         rate_bps = parse_rate(rate)
     except ValueError as error:
         raise ConfigError([Problem("command line", "rate", repr(rate), 'a rate such as "1.2 Gbit/s"')]) from error
+    try:
+        hours = window_hours(parse_window(window, "UTC"))
+    except ConfigError as error:
+        raise ConfigError([replace(problem, where="command line") for problem in error.problems]) from error
     site = Site(
         name="new",
         boxes=(),
         region=region,
         viewers=viewers_gbps * 1e9,
-        window_h=window_hours(parse_window(window, "UTC")),
+        window_h=hours,
         rate=rate_bps,
     )
     inputs = gather(
@@ -172,7 +181,7 @@ def size_command(
         sizing = size(inputs.source, site, inputs.warm_up, seed, bar.update)
     if _write(json_file, {"benchmark": "size", "seed": seed, **msgspec.to_builtins(sizing)}):
         return
-    Console().print(show.sizes(sizing))
+    Console(highlight=False).print(show.sizes(sizing), "")
     click.echo("\n".join(sizing.reasons))
 
 
@@ -204,16 +213,21 @@ def _write(file: str | None, document: dict[str, object]) -> bool:
 
 
 def _print(base: Outcome, variants: list[Outcome]) -> None:
-    console = Console()
-    shown = next(name for name in ("ours", *POLICIES) if name in {result.policy for result in base.results})
-    console.print(show.by_day(base))
-    console.print(show.each_day(base.of(shown)))
-    console.print(show.totals(base))
+    console = Console(highlight=False)
+    shown = next(name for name in (show.OURS, *POLICIES) if name in {result.policy for result in base.results})
+    tables = [show.by_day(base), show.each_day(base.of(shown)), show.totals(base)]
     if len(base.results[0].sites) > 1:
-        console.print(show.busiest(base, shown))
-    for sentence in show.overwhelmed(base):
-        click.echo(sentence)
+        tables.append(show.busiest(base, shown))
+    for table in tables:
+        console.print(table, "")
+    _say(show.overwhelmed(base))
     for variant in variants:
-        console.print(show.differences(base, variant))
-        for sentence in (*variant.notes, *show.overwhelmed(variant)):
-            click.echo(sentence)
+        console.print(show.differences(base, variant), "")
+        _say([*variant.notes, *show.overwhelmed(variant)])
+
+
+def _say(sentences: list[str]) -> None:
+    for sentence in sentences:
+        click.echo(sentence)
+    if sentences:
+        click.echo()

@@ -90,6 +90,7 @@ class Site:
     reserve: float = 0.05
     is_lost: bool = False
     pattern: str = ""  # the name of those alike that it was one of
+    without: tuple[int, ...] = ()  # numbers of those that were among them
 
     @property
     def drawn_as(self) -> str:
@@ -112,7 +113,10 @@ class Site:
         return self.window_h * 3600 * self.rate * len(self.boxes) / 8
 
     def names(self) -> list[str]:
-        return [self.name] if self.count == 1 else [f"{self.name}-{number + 1}" for number in range(self.count)]
+        if self.count == 1 and not self.without:
+            return [self.name]
+        numbers = range(1, self.count + len(self.without) + 1)
+        return [f"{self.name}-{number}" for number in numbers if number not in self.without]
 
 
 Fleet = tuple[Site, ...]

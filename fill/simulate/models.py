@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -21,6 +21,9 @@ _DEBUT, _DEBUT_HALF_LIFE = 8.0, 4.0
 _TASTE = 0.5
 # Saturday and Sunday; the first day is a Monday.
 _WEEKEND = 1.15
+# Regions x days x files that are held in memory (half a GB); of more each region is made when it is asked for, and soon
+# thinned.
+MOST_AT_ONCE = 60_000_000
 _SHORTEST_S, _MEDIAN_S, _LONGEST_S = 10 * 60, 45 * 60, 3 * 3600
 
 
@@ -51,11 +54,30 @@ def synthetic(shape: Shape, days: int, regions: Iterable[str], seed: int) -> Mod
     walk = np.cumsum(rng.normal(0, shape.drift, (days, total)), axis=0)
     daily = weight * np.exp(walk) * _debuts(released, days)
     daily *= np.where(np.arange(days) % 7 >= 5, _WEEKEND, 1.0)[:, None]
-    plays = {}
-    for region in {*regions, EVERYWHERE}:
-        tastes = np.random.default_rng([seed, crc32(region.encode())]).lognormal(0, _TASTE, total)
-        plays[region] = np.repeat(daily * (tastes if region else 1.0), len(share) // total, axis=1) * share
-    return Model(catalogue, plays, seed)
+    plays = _Regions(frozenset({*regions, EVERYWHERE}), daily, share, seed)
+    is_small = len(plays) * days * len(share) <= MOST_AT_ONCE
+    return Model(catalogue, dict(plays) if is_small else plays, seed)
+
+
+class _Regions(Mapping[str, Floats]):
+    """Plays by region, [day, file], made whenever they are asked for."""
+
+    def __init__(self, regions: frozenset[str], daily: Floats, share: Floats, seed: int) -> None:
+        self._regions, self._daily, self._share, self._seed = regions, daily, share, seed
+
+    def __getitem__(self, region: str) -> Floats:
+        if region not in self._regions:
+            raise KeyError(region)
+        titles = self._daily.shape[1]
+        tastes = np.random.default_rng([self._seed, crc32(region.encode())]).lognormal(0, _TASTE, titles)
+        daily = self._daily * (tastes if region else 1.0)
+        return np.asarray(np.repeat(daily, len(self._share) // titles, axis=1) * self._share)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._regions))
+
+    def __len__(self) -> int:
+        return len(self._regions)
 
 
 def _zipf(count: int, exponent: float, rng: np.random.Generator) -> Floats:

@@ -5,11 +5,17 @@
     title-level      the same, but whole titles
     ours, by night   the planner's choice on our forecast, rewriting as little as its band allows
     ours             the same, corrected within the day: a file that turns out to be watched more than the least that
-                     is held takes its place (on its first or second request, as served more on the days before)
+                     is held takes its place, by the rule of several that would have served most on the days before
     oracle-by-night  the planner's choice on what will be watched: the best that nights alone can do
 
 A policy is told of a day after it has served it, but for the oracle. Caches that fill themselves are in caches.py, and
 what nobody can exceed is in bound.py: they need no nights.
+
+Ours is what production does (fill/planner, fill/forecast), but for this: forecasts are of whole days, by half-lives and
+cohorts, not by the learnt models; corrections come every hour, of all that was asked for until then, and are carried
+out at once; what is displaced counts as gone from the hour's beginning; a site's disks are one; production has one rule
+(`Rule` in fill/forecast/within.py) where several are tried here, and leaves what a miss brings in to the appliance,
+which drops the oldest of it, where here it is judged like everything else.
 
 Pure.
 """
@@ -30,8 +36,8 @@ from fill.simulate.disk import refill, swap, take_in
 PAYS_WITHIN_DAYS = 1.0
 # How much of what was expected of the files that were fetched came: what is expected of the next ones is cut by that.
 _TRUST_STEP = 0.5
-# The forecast's weight within the day, in days: learnt from how far forecasts of files near the cut were off.
-_FIRST_KAPPA, _LEAST_KAPPA, _MOST_KAPPA = 0.3, 0.03, 3.0
+# Where what is asked for comes by day, a night may begin with doubt.
+_FIRST_TRUST = 0.5
 # However often a file was watched yesterday, today may differ: the variance of (watched / expected) beyond what chance
 # alone makes. Learnt from files expected so often that chance is small; each counts for no more than the largest.
 _FIRST_VARIANCE, _LARGEST_VARIANCE, _OFTEN = 0.25, 4.0, 10.0
@@ -39,7 +45,7 @@ _FIRST_VARIANCE, _LARGEST_VARIANCE, _OFTEN = 0.25, 4.0, 10.0
 _ENOUGH = 20
 # What a rule served on earlier days fades by this factor a day.
 _FADE = 0.8
-# Copies of hot files, for the sake of even load: see planner/spread.py.
+# Copies of hot files, where there are several appliances to share their load: see planner/spread.py.
 COPIES_SHARE = 0.01
 
 
@@ -50,14 +56,15 @@ class Disks:
     size: int
     reserve: float
     night: float
+    appliances: int = 1
 
     @property
     def by_night(self) -> int:
-        return int(self.size * (1 - self.reserve) / (1 + COPIES_SHARE))
+        return int(self.by_day * (1 - self.reserve))
 
     @property
     def by_day(self) -> int:
-        return int(self.size / (1 + COPIES_SHARE))
+        return int(self.size / (1 + COPIES_SHARE)) if self.appliances > 1 else self.size
 
 
 class Known(NamedTuple):
@@ -153,17 +160,28 @@ class Nightly:
             self._trust += _TRUST_STEP * (min(1.0, came / float(self._bet.sum())) - self._trust)
 
 
+class Rule(NamedTuple):
+    """A file that is not held displaces others from its request number `admit_at` on; see Corrected for `kappa`."""
+
+    admit_at: int
+    kappa: float  # days of requests that the forecast is worth
+
+
+# Those that a site tries. Where files are asked for often, or for a day alone, waiting for a second request keeps out
+# what is never asked for again; where each is asked for once in days, its second request may come too late, and what
+# was watched over weeks says more than today. The first is followed until another has served more.
+RULES = (Rule(1, 3.0), Rule(ADMIT_AT, 0.3), Rule(1, 1.0), Rule(1, 12.0))
+
+
 class Corrected(Nightly):
-    """Files' plays a day are gamma distributed; of the forecast alone, mean p and variance p / kappa + v p^2.
+    """Files' plays a day are gamma distributed; of the forecast alone, mean p and variance p / kappa + v p^2."""
 
-    A file that is not held displaces others from its request number `admit_at` on.
-    """
-
-    def __init__(self, disks: Disks, size: Ints, admit_at: int) -> None:
+    def __init__(self, disks: Disks, size: Ints, rule: Rule) -> None:
         super().__init__(disks, size)
-        self.admit_at = admit_at
+        self._trust = _FIRST_TRUST
+        self.rule = rule
         self._expected = np.zeros(len(size))
-        self.kappa, self.variance = _FIRST_KAPPA, _FIRST_VARIANCE
+        self.variance = _FIRST_VARIANCE
 
     def night(self, known: Known) -> Night:
         self._expected = known.expected
@@ -174,8 +192,9 @@ class Corrected(Nightly):
         hits, written = np.zeros(HOURS), 0
         seen = np.zeros(len(self._size))
         # The forecast is worth so many plays, in so many days.
-        plays = self.kappa * self._expected / (1 + self.variance * self.kappa * self._expected)
-        days = self.kappa / (1 + self.variance * self.kappa * self._expected)
+        kappa = self.rule.kappa
+        days = kappa / (1 + self.variance * kappa * self._expected)
+        plays = days * self._expected
         for hour, elapsed in enumerate(np.cumsum(DAY_SHAPE)):
             asked = counts[hour]
             seen += asked
@@ -192,51 +211,43 @@ class Corrected(Nightly):
         """Swaps; which files came in, and how many of the hour's requests each of them missed before it was there."""
         rates = (plays + seen) / days
         asked_for = ~self.held & (asked > 0)
-        several = np.flatnonzero(asked_for & (seen >= self.admit_at))
+        several = np.flatnonzero(asked_for & (seen >= self.rule.admit_at))
         swapped = swap(self.held, rates, several, self._size, self._disks.by_day, MARGIN)
         least = MARGIN * rates[swapped.displaced].max(initial=0.0)
         earlier = (seen - asked)[swapped.files]
         enough = np.ceil(least * days[swapped.files] - plays[swapped.files])
-        first = self.admit_at if len(swapped.displaced) else 1
+        first = self.rule.admit_at if len(swapped.displaced) else 1
         misses = np.clip(np.maximum(enough, first) - earlier, 1, asked[swapped.files])
         rest = np.flatnonzero(asked_for & ~swapped.held)
         self.held, more = take_in(swapped.held, rates, rest, self._size, self._disks.by_day)
         return np.concatenate([swapped.files, more]), np.concatenate([misses, np.ones(len(more))])
 
     def _learn(self, watched: Floats) -> None:
-        """From the variance of what came: of files near the cut for kappa, of those watched often for the rest."""
+        """From the variance of what came, of files watched often."""
         expected = self._expected
-        beyond = (watched - expected) ** 2 - watched
         often = expected > _OFTEN
         if often.sum() >= _ENOUGH:
-            each = np.minimum(beyond[often] / expected[often] ** 2, _LARGEST_VARIANCE)
+            beyond = (watched - expected)[often] ** 2 - watched[often]
+            each = np.minimum(beyond / expected[often] ** 2, _LARGEST_VARIANCE)
             self.variance = (self.variance + max(0.0, float(each.mean()))) / 2
-        held = expected[self.held]
-        cut = max(float(np.quantile(held, 0.1)), 1e-3) if len(held) else 1e-3
-        near = (expected > cut / 4) & (expected < cut * 4) & ~often
-        if near.sum() >= _ENOUGH:
-            spread = float((beyond[near] / expected[near]).mean())
-            learnt = float(np.clip(1 / spread if spread > 0 else _MOST_KAPPA, _LEAST_KAPPA, _MOST_KAPPA))
-            self.kappa = (self.kappa * learnt) ** 0.5
 
 
 class Ours:
-    """Corrected within the day, from the first or from the second request on: as would have served more until now.
+    """Corrected within the day, by the one of RULES that would have served most until now.
 
-    Where files are asked for often, waiting for a second request keeps out those that are never asked for again; on
-    disks that hold nearly everything it only costs a miss. Each rule runs beside the site on a disk that is imagined.
+    Each rule runs beside the site on a disk that is imagined: names of what was asked for are all that it needs.
     """
 
     def __init__(self, disks: Disks, size: Ints) -> None:
         self._size = size
-        self._imagined = [Corrected(disks, size, admit_at) for admit_at in (ADMIT_AT, 1)]
-        self._scores = np.zeros(len(self._imagined))
-        self._fetched = np.zeros(len(self._imagined))
-        self._site = Corrected(disks, size, ADMIT_AT)
+        self._imagined = [Corrected(disks, size, rule) for rule in RULES]
+        self._scores = np.zeros(len(RULES))
+        self._fetched = np.zeros(len(RULES))
+        self._site = Corrected(disks, size, RULES[0])
 
     def night(self, known: Known) -> Night:
         self._fetched = np.array([one.night(known).fetched for one in self._imagined], dtype=np.float64)
-        self._site.admit_at = self._imagined[int(self._scores.argmax())].admit_at
+        self._site.rule = RULES[int(self._scores.argmax())]
         return self._site.night(known)
 
     def day(self, counts: Floats) -> Served:

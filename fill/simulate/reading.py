@@ -7,7 +7,7 @@
     half-years      CSV: report,kind,title,available_globally,release_date,hours_viewed,runtime_min,views: a row for
                     each title in the report of a half-year such as 2024Jan-Jun
 
-All may be compressed (.gz). Rows that cannot be used are counted and passed over.
+All may be compressed (gzip). Rows that cannot be used are counted and passed over.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from __future__ import annotations
 import csv
 import gzip
 import time
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +30,9 @@ from fill.simulate.traces import REQUESTS, Asked, Trace, from_requests
 
 # A trace is held in memory: some 100 bytes for each request.
 MOST_REQUESTS = 20_000_000
+_GZIP = b"\x1f\x8b"
+# Lines at a file's beginning that tell of what kind it is.
+_LOOK_AT = 100
 
 
 class Loaded(NamedTuple):
@@ -57,27 +62,36 @@ def read(paths: Sequence[Path], regions: Collection[str], days: int, seed: int) 
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Raises TraceError."""
+    """Compressed or not, whatever the name says. Raises TraceError."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with path.open("rb") as raw:
+            is_compressed = raw.read(2) == _GZIP
+        with gzip.open(path) if is_compressed else path.open("rb") as file:
             yield from file
-    except (OSError, EOFError) as error:
-        raise TraceError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (EOFError, zlib.error) as error:
+        raise TraceError(f"{path} is cut off or damaged: {error}") from error
 
 
 def _kind(path: Path) -> str:
-    """The header that tells what a CSV file is; "" is an access log. Raises TraceError."""
-    first = next(_lines(path), b"").decode(errors="replace").strip().lstrip("\ufeff")
-    if first.startswith("{"):
-        return ""
+    """The header that tells what a CSV file is; "" is an access log, also below a few lines of garbage.
+
+    Raises TraceError.
+    """
+    lines = [line.strip() for line in islice(_lines(path), _LOOK_AT)]
+    first = (lines or [b""])[0].decode(errors="replace").lstrip("\ufeff")
     columns = first.lower().split(",")
     for known in (REQUESTS, LISTS, HALVES):
         if set(known.split(",")) <= set(columns):
             return known
-    expected = (
-        f"JSON lines of an access log, or a CSV file with {REQUESTS}[,site] or {LISTS} or {HALVES} in its first line"
+    if any(line.startswith(b"{") for line in lines):
+        return ""
+    found = repr(first[:60]) if first.isprintable() and "\ufffd" not in first else "something that is no text"
+    raise TraceError(
+        f"{path}: found {found if lines else 'nothing in it'}, expected JSON lines of an access log, or CSV with "
+        f"{REQUESTS}[,site] or {LISTS} or {HALVES} in its first line"
     )
-    raise TraceError(f"{path}: found {first[:80]!r}, expected {expected}")
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

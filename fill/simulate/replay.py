@@ -9,7 +9,7 @@ Pure, but for the cache simulator that caches.py loads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from fill.simulate import caches
+from fill.simulate.alike import group
 from fill.simulate.bound import most_hits
 from fill.simulate.catalogue import HOURS, Catalogue, Floats, Ints
 from fill.simulate.expect import Expectation
@@ -51,6 +52,8 @@ MOST_REQUESTS = 10_000_000
 # And at each kind of site no more than this: of a million requests a third told the offload within 0.006 on disks of a
 # tenth of the catalogue and more, and within 0.012 on disks of a fiftieth.
 MOST_AT_SITE = 500_000
+# Kinds of sites that are simulated at most: more are grouped (alike.py), if need be as far as a factor of two apart.
+MOST_KINDS = 100
 # How much yesterday counts in a site's share of what its region watches.
 _SHARE_STEP = 0.3
 
@@ -102,6 +105,7 @@ class Played:
 
     site: Site
     asked: Floats  # bytes by [day, hour]
+    members: tuple[Site, ...] = ()  # that it stands for
     tallies: dict[str, _Tally] = field(default_factory=dict)
 
     def tally(self, policy: str) -> _Tally:
@@ -116,20 +120,37 @@ Each = Callable[[Callable[[Job], Played], Iterable[Job]], Iterable[Played]]
 
 
 def simulate(
-    name: str, fleet: Fleet, source: Source, plan: Plan, progress: Progress | None = None, each: Each = map
+    name: str,
+    fleet: Fleet,
+    source: Source,
+    plan: Plan,
+    progress: Progress | None = None,
+    each: Each = map,
+    apart: Collection[str] = (),
 ) -> Outcome:
-    """Raises FillError where a cache policy is asked for and no cache simulator is installed."""
-    evenings = _evenings(fleet, source)
-    most = min(MOST_AT_SITE, MOST_REQUESTS // len(fleet))
-    jobs = [
+    """`apart` names sites that are never taken together with others that are nearly alike.
+
+    Raises FillError where a cache policy is asked for and no cache simulator is installed.
+    """
+
+    def tell(share: float, note: str) -> None:
+        if progress:
+            progress(share, note)
+
+    kinds = group(fleet, MOST_KINDS, apart).kinds
+    sites = tuple(kind.site for kind in kinds)
+    tell(0.0, "what is known by each evening")
+    evenings = _evenings(sites, source)
+    most = min(MOST_AT_SITE, MOST_REQUESTS // len(sites))
+    jobs = (
         Job(site, source.alone(site.drawn_as, site.region), known, plan, most)
-        for site, known in zip(fleet, evenings, strict=True)
-    ]
+        for site, known in zip(sites, evenings, strict=True)
+    )
     played = []
     for position, one in enumerate(each(play, jobs)):
+        one.members = kinds[position].members
         played.append(one)
-        if progress:
-            progress((position + 1) / len(fleet), f"{position + 1} of {len(fleet)} kinds of sites")
+        tell((position + 1) / len(sites), f"{position + 1} of {len(sites)} kinds of sites")
     return Outcome(name=name, results=tuple(_result(policy, played, plan.warm_up) for policy in plan.policies))
 
 
@@ -185,7 +206,7 @@ def play(job: Job) -> Played:
 
 
 def _start(site: Site, catalogue: Catalogue, plan: Plan) -> dict[str, Policy]:
-    disks = Disks(0 if site.is_lost else site.disk, site.reserve, site.night_bytes)
+    disks = Disks(0 if site.is_lost else site.disk, site.reserve, site.night_bytes, len(site.boxes))
     size = catalogue.size
     made: dict[str, Policy] = {
         "no-fill": NoFill(),
@@ -247,7 +268,7 @@ def _result(policy: str, sites: Sequence[Played], warm_up: int) -> Result:
     return Result(
         policy=policy,
         days=tuple(_day(policy, sites, day, warm_up) for day in range(warm_up, days)),
-        sites=tuple(_site_total(policy, played, warm_up) for played in sites),
+        sites=tuple(_site_total(policy, played, member, warm_up) for played in sites for member in played.members),
         disk=sum(0 if played.site.is_lost else played.site.disk * played.site.count for played in sites),
     )
 
@@ -276,19 +297,20 @@ def _day(policy: str, sites: Sequence[Played], day: int, warm_up: int) -> Day:
     return Day(day=day - warm_up, peak_bps=float(link.max()) * 8 / 3600, **sums)
 
 
-def _site_total(policy: str, played: Played, warm_up: int) -> SiteTotal:
+def _site_total(policy: str, played: Played, member: Site, warm_up: int) -> SiteTotal:
     site, tally, asked = played.site, played.tally(policy), played.asked[warm_up:]
     hits = np.minimum(tally.hits[warm_up:], asked)
     foreign = site.guests / site.viewers if site.viewers else 0.0
-    to_bps = 8 / 3600
+    part = member.viewers / site.viewers if site.viewers else 1.0
+    to_bps = part * 8 / 3600
     return SiteTotal(
-        name=site.name,
-        count=site.count,
+        name=member.name,
+        count=member.count,
         offload=float(hits.sum()) * (1 - foreign) / float(asked.sum()) if asked.sum() else 0.0,
         peak_upstream_bps=float((asked - hits).max(initial=0.0)) * to_bps,
         peak_served_bps=float(hits.max(initial=0.0)) * to_bps,
         peak_demand_bps=float(asked.max(initial=0.0)) * to_bps,
-        capacity_bps=0.0 if site.is_lost else float(site.capacity),
-        disk=0 if site.is_lost else site.disk,
-        fill_a_day=float(tally.fill[warm_up:].mean()) if len(tally.fill) > warm_up else 0.0,
+        capacity_bps=0.0 if member.is_lost else float(member.capacity),
+        disk=0 if member.is_lost else member.disk,
+        fill_a_day=float(tally.fill[warm_up:].mean()) * part if len(tally.fill) > warm_up else 0.0,
     )

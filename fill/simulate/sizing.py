@@ -8,12 +8,12 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 
 import msgspec
 
-from config.units import show_rate
+from config.units import show_bytes, show_duration, show_rate
 from fill.simulate.fleet import Box, Site
 from fill.simulate.outcome import Result
 from fill.simulate.replay import Plan, simulate
@@ -103,7 +103,7 @@ def size(
                 next_tb_bps=_slope(curve, disk * count) * TB * served * 8 / 86400,
             )
         )
-    return _recommend(tuple(options), site, served, dict(curve))
+    return _recommend(tuple(options), site, served, dict(curve), source.catalogue.total_bytes)
 
 
 def _slope(curve: Sequence[tuple[int, float]], total: int) -> float:
@@ -113,7 +113,9 @@ def _slope(curve: Sequence[tuple[int, float]], total: int) -> float:
     return max(0.0, more - offload) / (there - here)
 
 
-def _recommend(options: tuple[Option, ...], site: Site, served: float, curve: dict[int, float]) -> Sizing:
+def _recommend(
+    options: tuple[Option, ...], site: Site, served: float, curve: dict[int, float], catalogue: int
+) -> Sizing:
     """Of the fewest appliances: the smallest disks, twice of which would not bring WORTH more."""
     fewest = min(option.appliances for option in options)
     ranked = sorted((o for o in options if o.appliances == fewest), key=lambda o: (o.capacity, o.disk))
@@ -125,23 +127,65 @@ def _recommend(options: tuple[Option, ...], site: Site, served: float, curve: di
 
     chosen = next((option for option in ranked if doubling(option) < WORTH), ranked[-1])
     smaller = [option for option in ranked if option.disk < chosen.disk]
-    reasons = [
-        f"Viewers take {show_rate(site.viewers)} in the busiest hour, so {chosen.appliances} of "
-        f"{show_rate(chosen.capacity)} are needed to stay at {USED_AT_PEAK:.0%} of what they can serve.",
-        f"With {chosen.disk / TB:.0f} TB each they serve {chosen.offload:.1%} of all bytes "
-        f"({chosen.offload_after_fill:.1%} after what is filled), and {show_rate(chosen.peak_upstream_bps)} stay on "
-        "the upstream link at peak.",
+    return Sizing(
+        options=options,
+        recommended=chosen,
+        reasons=(
+            *_what(chosen, site),
+            *_disk(chosen, curve[smaller[-1].disks] if smaller else None, smaller, doubling(chosen), catalogue),
+            _loss(chosen, site),
+        ),
+    )
+
+
+def _what(chosen: Option, site: Site) -> list[str]:
+    many = chosen.appliances > 1
+    night = f"Fill brings {show_bytes(chosen.fill_night)} a night and {show_bytes(chosen.fill_month)} a month"
+    if chosen.fill_hours:
+        first = "less than a night" if chosen.first_fill_nights < 1 else f"{chosen.first_fill_nights:.1f} nights"
+        night += (
+            f": {show_duration(chosen.fill_hours * 3600)} of each window of {show_duration(site.window_h * 3600)}. "
+            f"The first fill takes {first}"
+        )
+    return [
+        f"Recommended: {chosen.appliances} appliance{'s' if many else ''} of {chosen.disk / TB:.0f} TB and "
+        f"{show_rate(chosen.capacity)}{' each' if many else ''}.",
+        f"Viewers take {show_rate(site.viewers)} in the busiest hour, {site.viewers / _serves(chosen):.0%} of what "
+        f"{'they' if many else 'it'} can serve; {USED_AT_PEAK:.0%} at most are planned.",
+        f"{'They serve' if many else 'It serves'} {chosen.offload:.1%} of all bytes, or "
+        f"{chosen.offload_after_fill:.1%} less what is filled; {show_rate(chosen.peak_upstream_bps)} stay on the "
+        "upstream link at peak.",
+        f"{night}.",
     ]
-    if smaller:
-        less = curve[smaller[-1].disks]
-        reasons.append(
-            f"With {smaller[-1].disk / TB:.0f} TB it would be {less:.1%} after fill: the larger disks are worth "
+
+
+def _disk(
+    chosen: Option, less: float | None, smaller: Sequence[Option], doubled: float, catalogue: int
+) -> Iterator[str]:
+    if less is not None:
+        yield (
+            f"With {smaller[-1].disk / TB:.0f} TB it would be {less:.1%} less fill: the larger disks are worth "
             f"{chosen.offload_after_fill - less:.1%} of all bytes."
         )
-    more = f"Twice the disk would bring {max(0.0, doubling(chosen)):.1%} of all bytes"
-    reasons.append(f"{more}, less than the {WORTH:.0%} taken as worth it." if doubling(chosen) < WORTH else f"{more}.")
-    reasons.append(
-        "An appliance more is needed where the loss of one must not be felt: the others serve "
-        f"{(chosen.appliances - 1) * chosen.capacity / max(1.0, site.viewers):.0%} of the peak."
-    )
-    return Sizing(options=options, recommended=chosen, reasons=tuple(reasons))
+    if chosen.disks >= catalogue:
+        yield f"All files are {show_bytes(catalogue)}: more disk would serve nothing more."
+    elif doubled < WORTH:
+        yield f"Twice the disk would bring {doubled:.1%} of all bytes, less than the {WORTH:.0%} taken as worth it."
+    else:
+        yield (
+            f"Twice the disk would bring {doubled:.1%} of all bytes more, but no larger one was tried: take more "
+            "appliances."
+        )
+
+
+def _loss(chosen: Option, site: Site) -> str:
+    if chosen.appliances == 1:
+        return "If it fails, everything comes from upstream: where that must not be, take one more."
+    others = (chosen.appliances - 1) * chosen.capacity / max(1.0, site.viewers)
+    if others >= 1:
+        return "If one fails, the others can serve the whole peak."
+    return f"If one fails, the others can serve {others:.0%} of the peak: where that must not be, take one more."
+
+
+def _serves(option: Option) -> int:
+    return option.appliances * option.capacity

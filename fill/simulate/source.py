@@ -15,8 +15,12 @@ import numpy.typing as npt
 
 from fill.simulate.catalogue import DAY_S, DAY_SHAPE, HOURS, PEAK_TO_MEAN, Catalogue, Floats, Ints
 
-# Of a model's requests of one site on one day no more are drawn; each then stands for several, and the result says so.
+# Of a file that is watched more often on a day no more requests are drawn, and each stands for several: such a file is
+# held by every policy, and one first miss in so many weighs nothing. What is watched seldom is drawn as it is.
+MOST_OF_FILE = 300.0
+# Of one site on one day no more are drawn in all, as far as even fewer of each file make that possible.
 MOST_A_DAY = 1_000_000
+LEAST_OF_FILE = 10.0
 # What every region watches, where regions are not told apart.
 EVERYWHERE = ""
 
@@ -81,25 +85,35 @@ class Model:
         return bytes_of_peak(viewers) / daily if daily > 0 else 0.0
 
     def watched(self, site: str, region: str, viewers: float, day: int) -> Floats:
-        files, counts, weight, _ = self._draw(site, region, viewers, day)
+        files, counts, amounts, _ = self._draw(site, region, viewers, day)
         plays = np.zeros(len(self.catalogue.size))
-        plays[files] = counts * weight
+        plays[files] = counts * amounts
         return plays
 
     def requests(self, site: str, region: str, viewers: float, day: int) -> Requests:
-        watched, counts, weight, rng = self._draw(site, region, viewers, day)
+        watched, counts, amounts, rng = self._draw(site, region, viewers, day)
         files = np.repeat(watched, counts)
         hours = rng.choice(HOURS, len(files), p=DAY_SHAPE).astype(np.int8)
         order = np.argsort(hours + rng.random(len(files)))
-        return Requests(files[order], hours[order], np.full(len(files), weight))
+        return Requests(files[order], hours[order], np.repeat(amounts, counts)[order])
 
     def alone(self, site: str, region: str) -> Model:
         return Model(self.catalogue, {region: self.of_region(region)}, self.seed)
 
-    def _draw(self, site: str, region: str, viewers: float, day: int) -> tuple[Ints, Ints, float, np.random.Generator]:
-        """The files that are watched, how often, what each time stands for, and the generator for the rest."""
+    def most_of_file(self, plays: Floats) -> float:
+        """Requests that are drawn of a file at most, if files are watched so often."""
+        most = MOST_OF_FILE
+        while most > LEAST_OF_FILE and np.minimum(plays, most).sum() > MOST_A_DAY:
+            most /= 2
+        return most
+
+    def _draw(self, site: str, region: str, viewers: float, day: int) -> tuple[Ints, Ints, Floats, np.random.Generator]:
+        """The files that are watched, requests of each, what each of these stands for, and what draws the rest."""
         rng = np.random.default_rng([self.seed, crc32(site.encode()), day])
         plays = self.of_region(region)[day] * self.scale(region, viewers)
-        weight = max(1.0, float(plays.sum()) / MOST_A_DAY)
         files = np.flatnonzero(plays > 0)
-        return files, rng.poisson(plays[files] / weight), weight, rng
+        watched = rng.poisson(plays[files])
+        files, watched = files[watched > 0], watched[watched > 0]
+        weight = np.maximum(1.0, plays[files] / self.most_of_file(plays))
+        counts = np.ceil(watched / weight).astype(np.int64)
+        return files, counts, watched / counts, rng

@@ -6,7 +6,8 @@
     add appliance at NAME           remove appliance at NAME
     demand xN                       demand xN at NAME
 
-NAME is a site, or what several that are alike are called together. Sentences joined by " and " happen at once.
+NAME is a site, or what several that are alike are called together: of `name = "south"`, `count = 20`, south-3 is one
+and south are all. Sentences joined by " and " happen one after the other.
 
 Where a site fails, steering sends its viewers to the sites of the same region that have room at peak, those of the same
 ISP first; what none has room for goes to the origin.
@@ -32,6 +33,9 @@ _FORMS = (
     '"add appliance at NAME", "remove appliance at NAME", "demand xN" or "demand xN at NAME"'
 )
 _LARGEST_FACTOR = 1000.0
+_MOST_NAMES = 20
+# Sites that take over are told one by one up to so many.
+_MOST_TOLD = 5
 
 
 class Changed(NamedTuple):
@@ -61,8 +65,10 @@ def _change(fleet: Fleet, text: str) -> Changed:
 
 def _fails(fleet: Fleet, match: re.Match[str]) -> Changed:
     fleet = _apart(fleet, match["name"])
-    lost = [site for site in fleet if _is_named(site, match["name"])]
-    others = [site for site in fleet if not _is_named(site, match["name"]) and not site.is_lost]
+    lost = [site for site in fleet if _is_named(site, match["name"]) and not site.is_lost]
+    if not lost:
+        raise ConfigError([Problem(WHERE, "site", match["name"], "a site that has not failed before")])
+    others = [site for site in fleet if site not in lost and not site.is_lost]
     notes = [f"site {site.name}{f' (all {site.count})' if site.count > 1 else ''} fails" for site in lost]
     taken: dict[str, float] = {}  # by each of the sites of that name
     left: dict[str, float] = {}
@@ -83,7 +89,7 @@ def _fails(fleet: Fleet, match: re.Match[str]) -> Changed:
     return Changed(
         tuple(
             replace(site, is_lost=True, viewers=left.get(site.name, site.viewers), guests=0.0)
-            if _is_named(site, match["name"])
+            if site in lost
             else replace(
                 site, viewers=site.viewers + taken.get(site.name, 0.0), guests=site.guests + taken.get(site.name, 0.0)
             )
@@ -101,16 +107,32 @@ def _nearest(lost: Site, others: list[Site]) -> Iterator[list[Site]]:
 
 
 def _takeover(lost: Site, rest: float, others: list[Site], taken: dict[str, float]) -> Iterator[str]:
-    for site in others:
-        more = taken.get(site.name, 0.0)
-        if more > 0:
-            before, after = site.viewers / site.capacity, (site.viewers + more) / site.capacity
-            yield f"{site.name} takes over {show_rate(more)} at peak: {before:.0%} of its capacity become {after:.0%}"
+    takers = sorted((site for site in others if taken.get(site.name, 0.0) > 0), key=lambda s: -_busy(s, taken))
+    for site in takers[:_MOST_TOLD]:
+        more = taken[site.name]
+        name = f"each of the {site.count} sites {site.name}" if site.count > 1 else site.names()[0]
+        yield (
+            f"{name} takes over {show_rate(more)} at peak: {site.viewers / site.capacity:.0%} of its capacity become "
+            f"{_busy(site, taken):.0%}"
+        )
+    if len(takers) > _MOST_TOLD:
+        number = sum(site.count for site in takers[_MOST_TOLD:])
+        yield f"{number} sites more take over, none of which comes above {_busy(takers[_MOST_TOLD], taken):.0%}"
     if rest > 1:
-        total = lost.viewers * lost.count
-        yield f"{show_rate(rest)} of {show_rate(total)} find no room at other sites and go to the origin"
+        total = show_rate(lost.viewers * lost.count)
+        if not takers and all(site.region != lost.region for site in others):
+            yield f"no other site serves region {lost.region}: all of {total} goes to the origin"
+        else:
+            yield (
+                f"the other sites of region {lost.region} are overwhelmed: {show_rate(rest)} of {total} find no room "
+                "there at peak and go to the origin"
+            )
     else:
         yield "the other sites have room for all of it at peak"
+
+
+def _busy(site: Site, taken: dict[str, float]) -> float:
+    return (site.viewers + taken.get(site.name, 0.0)) / site.capacity
 
 
 def _disk(fleet: Fleet, match: re.Match[str]) -> Changed:
@@ -192,20 +214,29 @@ def _apart(fleet: Fleet, name: str) -> Fleet:
     apart: list[Site] = []
     found = False
     for site in fleet:
-        found = found or site.name == name
-        if site.count > 1 and name in site.names():
+        found = found or _is_named(site, name)
+        if not _is_named(site, name) and name in site.names():
             found = True
-            apart += [replace(site, name=name, count=1, pattern=site.drawn_as), replace(site, count=site.count - 1)]
+            apart.append(replace(site, name=name, count=1, pattern=site.drawn_as, without=()))
+            if site.count > 1:
+                number = int(name.removeprefix(f"{site.name}-"))
+                apart.append(replace(site, count=site.count - 1, without=(*site.without, number)))
         else:
             apart.append(site)
     if not found:
-        names = ", ".join(site.name for site in fleet[:20])
-        raise ConfigError([Problem(WHERE, "site", repr(name), f"one of {names}{' ...' if len(fleet) > 20 else ''}")])
+        raise ConfigError([Problem(WHERE, "site", repr(name), f"one of {_known(fleet)}")])
     return tuple(apart)
 
 
+def _known(fleet: Fleet) -> str:
+    names = [
+        f"{site.name} ({site.names()[0]} ... {site.names()[-1]})" if site.count > 1 else site.name for site in fleet
+    ]
+    return ", ".join(names[:_MOST_NAMES]) + (" ..." if len(names) > _MOST_NAMES else "")
+
+
 def _is_named(site: Site, name: str) -> bool:
-    return site.name == name
+    return name in (site.name, site.pattern)
 
 
 def _with_boxes(site: Site, boxes: list[Box]) -> Site:

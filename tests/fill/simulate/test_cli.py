@@ -40,7 +40,7 @@ def test_tables_name_every_policy_day_and_difference(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "what if demand x9" in result.stdout
     assert "title-level" not in result.stdout
-    assert "are asked for at peak, and it can serve" in result.stdout
+    assert "are asked for in the busiest hour of all days, and it can serve" in result.stdout
 
 
 def test_the_result_goes_to_a_file_as_well(tmp_path: Path) -> None:
@@ -77,7 +77,15 @@ def test_sizes_are_compared_and_one_is_recommended_with_reasons() -> None:
     assert found["recommended"] in found["options"]
     assert len(found["reasons"]) >= 4
     shown = CliRunner().invoke(size_command, ["--viewers-gbps", "9", *QUICK])
-    assert "Viewers take 9 Gbit/s in the busiest hour, so 1 of" in shown.stdout
+    assert (
+        "Recommended: 1 appliance of 10 TB and 20 Gbit/s.\nViewers take 9 Gbit/s in the busiest hour, 45% of"
+        in shown.stdout
+    )
+
+
+def test_a_window_that_never_opens_is_told() -> None:
+    result = CliRunner().invoke(size_command, ["--viewers-gbps", "9", "--window", "04:00-04:00"])
+    assert "command line: window: found '04:00-04:00', which never opens" in told(result)
 
 
 def test_a_rate_that_is_none_is_told() -> None:

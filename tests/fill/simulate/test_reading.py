@@ -160,3 +160,37 @@ def test_every_request_of_the_last_days_is_there_once(rows: list[tuple[float, st
 def test_any_row_is_read_or_refused(row: dict[str, str]) -> None:
     assert Listed.of(row) is None or row["video_id"]
     assert Half.of(row) is None or row["title"]
+
+
+def test_garbage_before_the_first_line_of_a_log_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    path.write_text('garbage\n{"time": 5}\n')
+    with pytest.raises(TraceError, match="no request that can be used"):
+        read([path], {"default"}, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "found nothing in it, expected JSON lines of an access log, or CSV with time,object,size"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "found something that is no text, expected"),
+        (b"a,b\n1,2\n", "found 'a,b', expected"),
+        (gzip.compress(b"time,object,size\n" * 100)[:-20], "is cut off or damaged"),
+    ],
+)
+def test_another_kind_of_file_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match=told):
+        read([path], {"default"}, 3, 0)
+
+
+def test_a_compressed_file_is_read_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_bytes(gzip.compress(b"time,object,size\n9,a,5\n"))
+    assert len(trace(path).catalogue.size) == 1
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"nothing\.csv cannot be read: No such file or directory"):
+        read([tmp_path / "nothing.csv"], {"default"}, 3, 0)

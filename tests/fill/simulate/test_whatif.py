@@ -59,7 +59,7 @@ def test_a_site_that_fails_is_taken_over_by_its_own_isp_first(fleet: Fleet) -> N
     assert named(changed.fleet, "north").guests == pytest.approx(1 * GBIT)
     assert named(changed.fleet, "east").guests == 0
     assert peak(changed.fleet) == pytest.approx(peak(fleet))
-    assert "north takes over 1 Gbit/s at peak: 33% of its capacity become 50%" in changed.notes
+    assert "each of the 2 sites north takes over 1 Gbit/s at peak: 33% of its capacity become 50%" in changed.notes
     assert changed.notes[-1] == "the other sites have room for all of it at peak"
 
 
@@ -67,7 +67,10 @@ def test_what_no_site_has_room_for_goes_to_the_origin(fleet: Fleet) -> None:
     changed = change(fleet, "site north fails")
     assert named(changed.fleet, "east").guests == pytest.approx(GBIT)
     assert named(changed.fleet, "north").viewers * 3 == pytest.approx(5 * GBIT)
-    assert changed.notes[-1] == "5 Gbit/s of 6 Gbit/s find no room at other sites and go to the origin"
+    assert changed.notes[-1] == (
+        "the other sites of region de are overwhelmed: 5 Gbit/s of 6 Gbit/s find no room there at peak and go to the "
+        "origin"
+    )
 
 
 def test_two_that_fail_at_once_do_not_take_over_for_each_other(fleet: Fleet) -> None:
@@ -89,17 +92,39 @@ def test_a_failure_costs_offload_and_what_others_serve_is_told_apart(fleet: Flee
         assert two.served == pytest.approx(two.local + two.elsewhere + two.upstream)
 
 
+def test_those_that_are_left_keep_their_numbers(fleet: Fleet) -> None:
+    changed = change(fleet, "site north-1 fails and disk x2 at north-3").fleet
+    assert [(site.names(), site.is_lost) for site in changed] == [
+        (["north-1"], True),
+        (["north-3"], False),
+        (["north-2"], False),
+        (["east"], False),
+    ]
+    assert named(changed, "north-3").disk == 800 * 10**9
+
+
+def test_the_name_of_several_means_all_of_them(fleet: Fleet) -> None:
+    changed = change(fleet, "disk x2 at north-2 and disk x2 at north").fleet
+    assert [(site.name, site.disk) for site in changed][:2] == [("north-2", 1600 * 10**9), ("north", 800 * 10**9)]
+
+
+def test_a_region_without_another_site_falls_back_on_the_origin(fleet: Fleet) -> None:
+    changed = change(fleet, "site north fails and site east fails")
+    assert changed.notes[-1] == "no other site serves region de: all of 2 Gbit/s goes to the origin"
+
+
 @pytest.mark.parametrize(
     ("sentence", "told"),
     [
         ("north burns", "sentence: found 'north burns', expected \"site NAME fails\""),
-        ("site south fails", "site: found 'south', expected one of north, east"),
+        ("site south fails", "site: found 'south', expected one of north (north-1 ... north-3), east"),
         ("disk x0 at north", "factor: found x0, expected more than 0"),
         ("disk x9999 at north", "factor: found x9999"),
         ("window 25:00-26:00 at north", "window: found '25:00-26:00'"),
         ("rate fast at north", "rate: found 'fast'"),
         ("remove appliance at east", "appliance: found the only one of east"),
         ("site north-4 fails", "site: found 'north-4'"),
+        ("site east fails and site east fails", "site: found east, expected a site that has not failed before"),
     ],
 )
 def test_what_cannot_be_is_told(fleet: Fleet, sentence: str, told: str) -> None:
