@@ -43,7 +43,10 @@ def measure(
     if halves is not None and "halves" in only:
         if len(halves.halves) < 2:
             found.notes.append(f"{halves.name}: {halves.halves[0].name} only; a half-year needs one before it")
-        found.rows += measure_halves(halves, reporter, quick=quick)
+        rows = measure_halves(halves, reporter, quick=quick)
+        if len(halves.halves) > 1 and not rows:
+            found.notes.append(f"{halves.name}: nothing that was watched fits into a tenth of any half-year's minutes")
+        found.rows += rows
     return found.rows, found.notes
 
 
@@ -80,7 +83,7 @@ def _of_lists(
     if not nights or not slots:
         raise BenchError(
             f"{lists.name}: {lists.days} days of {len(lists.countries)} countries; expected lists of two days that "
-            f"follow one another, of more than {_LEAST_LISTED * _SLOTS[0]:.0f} items each"
+            f"follow one another, whose views rise, of more than {_LEAST_LISTED * _SLOTS[0]:.0f} items each"
         )
     expected = expectations(lists, nights, reporter, quick=quick)
     found.notes += [f"{lists.name}: {note}" for note in expected.notes]

@@ -1,7 +1,8 @@
 """What each forecast expects of each evening: plain ones, and boosting learnt on other countries and earlier months.
 
 Boosting never learns from the country it is asked about (countries are dealt into folds) nor from the month it is asked
-about or a later one. Where it did not beat the plain forecast on the countries and days it may know, its evenings get
+about or a later one. A file of one country has no others to learn from: its own earlier months have to do, which is
+said. Where it did not beat the plain forecast on the countries and days it may know, its evenings get
 the plain forecast: what an operator would have used.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,9 +28,11 @@ from fill.forecast.features import NAMES
 # Before a month is forecast so many days are there to learn from.
 LEARN_DAYS = 28
 # Of what may be learnt from, the last days decide whether boosting is turned on.
-TRIAL_DAYS = 7
-FOLDS, QUICK_FOLDS = 5, 2
+TRIAL_DAYS = 10
+# With few countries there is little to learn from, and little time to save.
+FOLDS, QUICK_FOLDS, FEW_COUNTRIES = 5, 2, 6
 ROUNDS, QUICK_ROUNDS = 150, 80
+WORKERS = 2
 # Plain forecasts' names.
 PERSISTENCE, SMOOTHED, DECAYED, PRIOR = "yesterday", "smoothed", "decay", "prior"
 _BEFORE, _SURVIVAL = NAMES.index("amount_before"), NAMES.index("survival_here")
@@ -72,28 +76,37 @@ def expectations(lists: Lists, found: Sequence[Evening], reporter: Reporter, *, 
     months = _months(lists, found)
     is_scored = np.zeros(len(found), bool)
     notes = []
-    folds = _folds(found, QUICK_FOLDS if quick else FOLDS)
-    if len(set(folds.values())) < 2:
-        notes.append("one country only: boosting cannot learn on others, the plain prior is scored")
+    is_short = quick and len(lists.countries) > FEW_COUNTRIES
+    folds = _folds(found, QUICK_FOLDS if is_short else FOLDS)
+    is_alone = len(set(folds.values())) < 2
+    if is_alone:
+        notes.append("one country only: boosting learns from its own earlier days, for want of others")
     if quick:
         months = dict(list(months.items())[-2:])
-    with reporter.bar("learning", len(months) * len(set(folds.values()))) as bar:
-        done = 0
-        for first_day, asked in months.items():
-            is_scored[asked] = True
-            for fold in sorted(set(folds.values())):
-                mine = [number for number in asked if folds[found[number].region] == fold]
-                past = [one for one in found if one.day < first_day and folds[one.region] != fold]
-                model = _worthwhile(past, QUICK_ROUNDS if quick else ROUNDS) if mine and past else None
-                done += 1
-                bar.update(done)
-                if model is None:
-                    notes += [f"boosting stays off for {len(mine)} evenings from day {first_day} on"] if mine else []
-                    continue
-                rows = np.concatenate([found[number].candidates.features for number in mine])
-                ends = np.cumsum([len(found[number].candidates.item) for number in mine])[:-1]
-                for number, expected in zip(mine, np.split(model.predict(rows), ends), strict=True):
-                    ours[number] = expected
+    for asked in months.values():
+        is_scored[asked] = True
+    questions = [(first_day, fold) for first_day in months for fold in sorted(set(folds.values()))]
+
+    def answered(question: tuple[int, int]) -> tuple[list[int], Boosted | None]:
+        """The evenings it is about, and what was learnt for them."""
+        first_day, fold = question
+        mine = [number for number in months[first_day] if folds[found[number].region] == fold]
+        past = [one for one in found if one.day < first_day and (is_alone or folds[one.region] != fold)]
+        return mine, _worthwhile(past, QUICK_ROUNDS if quick else ROUNDS) if mine and past else None
+
+    # Each model is learnt by one thread, since several would wait for one another; so several are learnt at once.
+    with reporter.bar("learning", len(questions)) as bar, ThreadPoolExecutor(WORKERS) as pool:
+        for done, ((first_day, _), (mine, model)) in enumerate(
+            zip(questions, pool.map(answered, questions), strict=True)
+        ):
+            bar.update(done + 1)
+            if model is None:
+                notes += [f"boosting stays off for {len(mine)} evenings from day {first_day} on"] if mine else []
+                continue
+            rows = np.concatenate([found[number].candidates.features for number in mine])
+            ends = np.cumsum([len(found[number].candidates.item) for number in mine])[:-1]
+            for number, expected in zip(mine, np.split(model.predict(rows), ends), strict=True):
+                ours[number] = expected
     return Expectations(found, {**of, OURS: ours}, is_scored, notes)
 
 

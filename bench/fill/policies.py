@@ -3,13 +3,14 @@
     offload after fill = (hits - what the nights filled) / requests        an item is one play, and so is its fill
 
 What a cache or the swap rule brings in within the day is what a viewer is being sent at that moment, so only the
-nights' fill is taken off. Every policy starts with what was watched most the day before, and carries its content over.
+nights' fill is taken off. Every policy starts some days before those that count, with what was watched most the day
+before, and carries its content over.
 
     no fill         nothing is held
     lru, s3-fifo    pull-through caches of the same size
     yesterday       each night what was watched most the day before
     nearcast        each night the plan, a held item staying unless another is worth its fill; swaps within the day; a
-                    site where a cache did better over the last week follows that cache, as it would
+                    site where another did better over the last week follows that one, as it would
     static oracle   each night the best choice for the day to come
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from bench.fill.reading import Floats, Ints
 from bench.fill.result import OURS, Row, spread
 from bench.fill.reveal import Evening
 from bench.fill.stream import NOISE, Stream, draw, shares
+from bench.fill.within import learned_rule
 from config.progress import Reporter
 from fill.forecast.within import Posterior, Rule, prefer
 
@@ -34,11 +37,20 @@ RIVALS = (*CACHES, "yesterday")
 PER_DAY = {200: 120, 3000: 20}
 QUICK_PER_DAY = {200: 40}
 SEED = 11
+# So many evenings before them are played and not counted: caches fill, and a site learns whom to follow.
+WARM_UP = 10
 # A held item stays unless another is expected to be asked for so many times more: a fill costs one, and what is not
 # filled comes in by its second request.
 WORTH_A_FILL = 6.0
 # What comes in within the day is on its way to a viewer: any gain is worth it here, where disk writes cost nothing.
+# Which of these is followed is learnt on evenings before the first that is played.
 RULE = Rule(least_gain=0.0)
+RULES = tuple(
+    replace(RULE, kappa=kappa, margin=margin, admit_at=admit_at)
+    for kappa in (0.03, 0.05, 0.1, 0.3, 1.0, 10.0)
+    for margin in (1.0, 1.2)
+    for admit_at in (1, 2)
+)
 AIM = 1.10
 
 
@@ -46,20 +58,25 @@ def measure_policies(
     found: Expectations, slots: Sequence[int], reporter: Reporter, *, quick: bool, name: str = ""
 ) -> list[Row]:
     by_region: dict[int, list[int]] = defaultdict(list)
-    for number in found.scored:
+    last = max(found.scored, default=-1)
+    for number in range(last + 1):
         by_region[found.evenings[number].region].append(number)
+    counted = {region: int(found.is_scored[numbers].sum()) for region, numbers in by_region.items()}
     rows: list[Row] = []
     cases = [(per_day, count) for per_day in (QUICK_PER_DAY if quick else PER_DAY) for count in slots]
     with reporter.bar("policies", len(cases) * max(1, len(by_region))) as bar:
         done = 0
         for per_day, count in cases:
             means: dict[str, list[float]] = defaultdict(list)
-            for numbers in by_region.values():
-                days = (QUICK_PER_DAY if quick else PER_DAY)[per_day]
-                for policy, value in _site(found, numbers[-days:], per_day, count).items():
-                    means[policy].append(value)
+            rule = learned_rule(found, per_day, count, RULES, RULE, pull_cost=0.0, quick=quick)
+            for region, numbers in by_region.items():
                 done += 1
                 bar.update(done)
+                days = min((QUICK_PER_DAY if quick else PER_DAY)[per_day], counted[region])
+                if not days:
+                    continue
+                for policy, value in _site(found, numbers[-days - WARM_UP :], days, per_day, count, rule).items():
+                    means[policy].append(value)
             rows += _rows(means, f"{name}policies/R{per_day}/K{count}")
     return rows
 
@@ -74,8 +91,10 @@ def _rows(means: Mapping[str, Sequence[float]], case: str) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def _site(found: Expectations, numbers: Sequence[int], per_day: int, slots: int) -> dict[str, float]:
-    """Each policy's offload after fill over these evenings of one country."""
+def _site(
+    found: Expectations, numbers: Sequence[int], counted: int, per_day: int, slots: int, rule: Rule
+) -> dict[str, float]:
+    """Each policy's offload after fill over the last `counted` of these evenings of one country."""
     evenings = [found.evenings[number] for number in numbers]
     streams = [draw(evening, per_day, SEED) for evening in evenings]
     by_rank = [
@@ -88,10 +107,10 @@ def _site(found: Expectations, numbers: Sequence[int], per_day: int, slots: int)
     saved["yesterday"] = _nightly([ranked[:slots] for ranked in by_rank], streams)
     best = [one.demand.item[np.argsort(-one.demand.amount, kind="stable")[:slots]] for one in evenings]
     expected = [found.of[OURS][number] for number in numbers]
-    saved[OURS] = _ours(evenings, expected, warm, streams, per_day, slots, saved)
+    saved[OURS] = _ours(evenings, expected, warm, streams, per_day, slots, rule, saved)
     saved["static oracle"] = _nightly([one.tolist() for one in best], streams)
-    asked = sum(len(stream.item) for stream in streams)
-    return {policy: float(days.sum() / max(1, asked)) for policy, days in saved.items()}
+    asked = sum(len(stream.item) for stream in streams[-counted:])
+    return {policy: float(days[-counted:].sum() / max(1, asked)) for policy, days in saved.items()}
 
 
 def _ranked(evening: Evening, expected: Floats) -> list[int]:
@@ -125,29 +144,30 @@ def _ours(
     streams: Sequence[Stream],
     per_day: int,
     slots: int,
-    caches: Mapping[str, Floats],
+    rule: Rule,
+    rivals: Mapping[str, Floats],
 ) -> Floats:
-    """Day by day: the night's plan, the day's swaps; or the cache that did better lately."""
+    """Day by day: the night's plan, the day's swaps; or the rival that did better lately."""
     saved: list[float] = []
-    offloads: dict[str, list[float]] = {OURS: [], **{policy: [] for policy in CACHES}}
+    offloads: dict[str, list[float]] = {OURS: [], **{policy: [] for policy in RIVALS}}
     held, follows = list(warm), OURS
     for day, (evening, stream) in enumerate(zip(evenings, streams, strict=True)):
         asked_a_day = per_day * (1 + NOISE)
         share = shares(evening, expected[day])
         planned = _kept(held, {item: one * asked_a_day for item, one in share.items()}, slots)
         fills = len(set(planned) - set(held))
-        posterior = Posterior(planned, share, asked_a_day, RULE)
+        posterior = Posterior(planned, share, asked_a_day, rule)
         hits = sum(
             posterior.ask(item, elapsed)[0]
             for item, elapsed in zip(stream.item.tolist(), stream.elapsed.tolist(), strict=True)
         )
         held = list(posterior.held)
         offloads[OURS].append((hits - fills) / max(1, len(stream.item)))
-        for policy in CACHES:
-            offloads[policy].append(caches[policy][day] / max(1, len(stream.item)))
-        saved.append(hits - fills if follows == OURS else float(caches[follows][day]))
+        for policy in RIVALS:
+            offloads[policy].append(rivals[policy][day] / max(1, len(stream.item)))
+        saved.append(hits - fills if follows == OURS else float(rivals[follows][day]))
         # Another policy's content has to be brought in first.
-        after = prefer(offloads, OURS)
+        after = prefer(offloads, follows, change=slots / asked_a_day)
         if after != follows and day + 1 < len(evenings):
             saved[-1] -= slots
         follows = after

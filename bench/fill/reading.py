@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import BenchError
-from fill.forecast.catalogue import Term
+from fill.forecast.terms import Term
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -107,16 +107,16 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _rows(lines: Iterator[list[str]]) -> Iterator[list[str]]:
-    """Rows as far as the file can be read: a line that is no CSV is an empty row, the end of a cut file its end."""
+    """Rows as far as the file can be read: a line that is no CSV, or where a cut file ends, is a row of one field."""
     while True:
         try:
             yield next(lines)
         except StopIteration:
             return
         except csv.Error:
-            yield []
+            yield [""]
         except (EOFError, zlib.error):
-            yield []
+            yield [""]
             return
 
 
@@ -134,6 +134,9 @@ def read_lists(name: str, header: Sequence[str], rows: Iterator[list[str]]) -> L
             continue
         day, views = _day(row[at["date"]]), _number(row[at["views"]])
         country, video = row[at["country"]].strip(), row[at["video_id"]].strip()
+        if day is not None and not _FIRST_DAY <= day < _LAST_DAY:
+            refused["no date of this century"] += 1
+            continue
         if day is None or views is None or not country or not video:
             refused["no date, country, video or views"] += 1
             continue
@@ -202,10 +205,12 @@ def read_halves(name: str, header: Sequence[str], rows: Iterator[list[str]]) -> 
 def _half(year: int, second: int, titles: Mapping[tuple[str, str], tuple[bool, float, float, float]]) -> Term:
     start = date(year, 7 if second else 1, 1)
     end = date(year + second, 1 if second else 7, 1)
-    is_global, released, hours, minutes = zip(*titles.values(), strict=True)
+    # Reports list the most watched first; in that order, titles that a forecast holds to be equal would not be.
+    keys = sorted(titles)
+    is_global, released, hours, minutes = zip(*(titles[key] for key in keys), strict=True)
     return Term(
         f"{year}{'Jul-Dec' if second else 'Jan-Jun'}", float(start.toordinal() - _EPOCH),
-        float(end.toordinal() - _EPOCH), [title for title, _ in titles], [kind for _, kind in titles],
+        float(end.toordinal() - _EPOCH), [title for title, _ in keys], [kind for _, kind in keys],
         np.array(is_global, bool), np.array(released), np.array(hours), np.array(minutes),
     )  # fmt: skip
 
@@ -224,6 +229,8 @@ def merged(files: Sequence[Halves]) -> Halves:
 
 
 _EPOCH = date(1970, 1, 1).toordinal()
+# A list of another day was not made then: one such line would stretch the file over centuries.
+_FIRST_DAY, _LAST_DAY = (date(year, 1, 1).toordinal() - _EPOCH for year in (2000, 2100))
 
 
 def _field(row: Sequence[str], at: Mapping[str, int], key: str) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from bench.fill.reading import Floats, Halves
 from bench.fill.result import OURS, Row
 from config.progress import Reporter
-from fill.forecast.catalogue import ROUNDS, Term, by_cohort, chosen, expected, minutes_of
+from fill.forecast.catalogue import ROUNDS, by_cohort, chosen, expected
+from fill.forecast.terms import Term, minutes_of
 
 SHARE = "share of the oracle's hours"
 CAPACITIES = {0.03: (0.80, 0.84), 0.05: (0.82, 0.86), 0.10: (0.86, 0.90)}

@@ -10,5 +10,7 @@ counts      running totals -> what came in a day; decay by age (pure)
 features    what is known of each candidate on the evening before, as numbers (pure)
 boosted     two-stage gradient boosting on these features; off unless it beat yesterday's counts on past days
 within      the forecast as a prior that the day's requests correct: when to swap what is held (pure)
-catalogue   a long catalogue's next season, its release schedule known
+catalogue   a long catalogue's next term, its release schedule known
+terms       a report of a term, and which titles of two reports are the same (pure)
+schedule    what is known of a term's titles before it begins, as numbers (pure)
 """

@@ -13,10 +13,14 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from fill.policy import Release
 
+# Titles of which nothing is known but that they are new share an audience, however many come at once. On daily lists
+# 35 % of a day's plays are of what was published since the evening before.
+NEW_SHARE = 0.35
 # Before anything was watched at all, every title counts as watched this often a day.
 FIRST_PLAYS = 1.0
 # What is at a title's end that tells a season or an episode from the others of its show.
@@ -44,10 +48,19 @@ class Cohorts:
     plays: Mapping[str, float]
     elsewhere: Mapping[str, float]
     shows: Mapping[str, Sequence[str]]  # watched titles of each show
+    newcomers: int = 0  # titles that are new and that nobody watched yet
 
-    @property
+    @cached_property
     def mean(self) -> float:
         return sum(self.plays.values()) / len(self.plays) if self.plays else FIRST_PLAYS
+
+    @cached_property
+    def usual(self) -> float:
+        """What a title that is only known to be new is expected to be watched."""
+        if not self.plays:
+            return self.mean
+        # However little is watched, one of them may be like the others.
+        return self.mean * min(1.0, max(1.0, NEW_SHARE * len(self.plays)) / max(1, self.newcomers))
 
     def of_new(self, title: str, release: Release) -> Prior:
         if release.plays is not None:
@@ -63,16 +76,20 @@ class Cohorts:
         if title in self.elsewhere:
             plays = self.elsewhere[title]
             return Prior(plays, f"watched in other regions, {plays:.2g} plays a day by this region's measure")
+        if self.usual < self.mean:
+            return Prior(
+                self.usual, f"one of {self.newcomers} new titles, which share {NEW_SHARE:.0%} of what is watched"
+            )
         return Prior(self.mean, f"a new title, expected to be watched like others ({self.mean:.2g} plays a day)")
 
 
-def cohorts(plays: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> Cohorts:
-    """From what is watched of each title here and in each other region."""
+def cohorts(plays: Mapping[str, float], others: Sequence[Mapping[str, float]], newcomers: int = 0) -> Cohorts:
+    """From what is watched of each title here and in each other region, and how many new titles nobody watched yet."""
     watched = {title: amount for title, amount in plays.items() if amount > 0}
     shows: dict[str, list[str]] = defaultdict(list)
     for title in watched:
         shows[show_of(title)].append(title)
-    return Cohorts(watched, _elsewhere(watched, others), shows)
+    return Cohorts(watched, _elsewhere(watched, others), shows, newcomers)
 
 
 def _elsewhere(watched: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> dict[str, float]:

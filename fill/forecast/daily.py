@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -90,10 +92,13 @@ def forecast(
     daily, tomorrow = _without_rhythm(watched.daily, history, known)
     half_life = _half_life(daily, known)
     smoothed = _smooth(daily, known, half_life) if known else np.zeros(len(daily))
-    starts = {offer.package.title: max(offer.published_at, policy.release(offer.package.title).at) for offer in offers}
+    starts = _starts(offers, watched, history, policy)
     factors = _age_factors(daily, known, watched.row, starts, now)
     plays = {title: float(smoothed[row]) for title, row in watched.row.items()}
-    told = cohorts(plays, [_elsewhere(packages, other) for other in others])
+    newcomers = sum(
+        -BEFORE_RELEASE_S < now - start < NEW_FOR_S and not plays.get(title) for title, start in starts.items()
+    )
+    told = cohorts(plays, [_elsewhere(packages, other) for other in others], newcomers)
     variation = _variation(daily, known, half_life)
     expected: dict[FileName, Expected] = {}
     for offer in offers:
@@ -108,6 +113,20 @@ def forecast(
         expected |= _of_files(offer.package, found, error, watched.files.get(title, {}))
     model = "boosted" if learnt else "smoothed"
     return Forecast(history.region, now, model, expected, _hours(history.rhythm, now))
+
+
+def _starts(offers: Sequence[Offer], watched: _Watched, history: History, policy: Policy) -> dict[str, float]:
+    """Since when each title may be watched: one that was watched before it was published was only encoded anew."""
+    days = watched.daily.shape[1]
+    begins = history.now - np.arange(days, 0, -1) * _DAY_S
+    starts = {}
+    for offer in offers:
+        title, start = offer.package.title, offer.published_at
+        if title in watched.row and start > history.now - days * _DAY_S:
+            before = np.flatnonzero((watched.daily[watched.row[title]] > 0) & (begins + _DAY_S <= start))
+            start = float(begins[before[0]]) if len(before) else start
+        starts[title] = max(start, policy.release(title).at)
+    return starts
 
 
 def _of_title(title: str, plays: float, age: float, told: Cohorts, release: Release) -> Expected:
@@ -144,8 +163,33 @@ def _of_files(
     return found
 
 
+class _Remembered(NamedTuple):
+    history: ref[History]
+    packages: Mapping[str, Package]
+    watched: _Watched
+
+
+# By identity of a history: each region's forecast needs all others', and they are the same for all of them. What is
+# remembered of a history goes with it.
+_remembered: dict[int, _Remembered] = {}
+
+
 def _watched(packages: Mapping[str, Package], history: History) -> _Watched:
     """Plays by title: of all its video files together, or of its audio if it has no video."""
+    key = id(history)
+    known = _remembered.get(key)
+    if known is not None and known.history() is history and _are_same(known.packages, packages):
+        return known.watched
+    found = _counted(packages, history)
+    _remembered[key] = _Remembered(ref(history, lambda _: _remembered.pop(key, None)), packages, found)
+    return found
+
+
+def _are_same(some: Mapping[str, Package], others: Mapping[str, Package]) -> bool:
+    return len(some) == len(others) and all(others.get(title) is package for title, package in some.items())
+
+
+def _counted(packages: Mapping[str, Package], history: History) -> _Watched:
     served = np.nan_to_num(np.asarray(history.served, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     # Less than a byte was not served, and no day has more bytes than that.
     served = np.where(served >= 1, np.minimum(served, _MOST_BYTES), 0.0)

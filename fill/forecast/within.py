@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Generic, NamedTuple, TypeVar
 
 # A newcomer's rate has to be higher than the lowest held by this factor.
@@ -23,9 +24,8 @@ MARGIN = 1.2
 ADMIT_AT = 2
 # And the swap has to bring so many more hits in what is left of the day: a transfer is not free.
 LEAST_GAIN = 2.0
-# Days of requests that a forecast is worth, where none was learnt; and those that learning tries.
+# Days of requests that a forecast is worth, where none was learnt.
 KAPPA = 0.05
-KAPPAS = (0.03, 0.05, 0.1, 0.3, 1.0)
 # Less of a day than this is no time to divide by.
 _SHORTEST = 1e-6
 
@@ -53,6 +53,23 @@ class Rule:
     margin: float = MARGIN
     admit_at: int = ADMIT_AT
     least_gain: float = LEAST_GAIN
+
+
+# What learning tries.
+RULES = tuple(
+    Rule(kappa=kappa, margin=margin, least_gain=gain)
+    for kappa in (0.03, 0.05, 0.1, 0.3, 1.0)
+    for margin in (1.0, MARGIN, 1.5)
+    for gain in (1.0, LEAST_GAIN, 3.0, 4.0)
+)
+
+
+class Served(NamedTuple):
+    """What came of a day's requests."""
+
+    hits: int
+    pulls: int
+    asked: int
 
 
 class Posterior(Generic[Key]):
@@ -115,20 +132,44 @@ class Posterior(Generic[Key]):
             heapq.heapreplace(self._lowest, (now, number, key))
 
 
-def prefer(offloads: Mapping[str, Sequence[float]], usual: str, *, days: int = 7, least: float = 0.01) -> str:
+def prefer(
+    offloads: Mapping[str, Sequence[float]],
+    usual: str,
+    *,
+    days: int = 7,
+    fewest: int = 4,
+    least: float = 0.002,
+    change: float = 0.0,
+) -> str:
     """Which policy a site follows tomorrow: the usual one, unless another did better over the last days.
 
     `offloads` are of each policy by day, also of those that only were computed beside (they need no content, only the
-    names that were asked for). Where popularity is flat the forecast and its swaps lose to a plain cache.
+    names that were asked for). Where popularity is flat the forecast and its swaps lose to a plain cache, where it
+    never changes to a ranking. What was better by chance is not followed: the gain has to be more than its own error,
+    and within as many days worth the `change`, which is what bringing in the other's content costs of a day's offload.
     """
-    means = {name: sum(found[-days:]) / len(found[-days:]) for name, found in offloads.items() if len(found) >= days}
-    if usual not in means:
-        return usual
-    best = max(means, key=lambda name: (means[name], name == usual))
-    return best if means[best] > means[usual] + least else usual
+    best, most = usual, max(least, change / days)
+    for name, found in offloads.items():
+        both = list(zip(found[-days:], offloads.get(usual, ())[-days:], strict=False))
+        if name == usual or len(both) < fewest:
+            continue
+        gains = [other - mine for other, mine in both]
+        mean = sum(gains) / len(gains)
+        error = sqrt(sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains))
+        if mean > most and mean > error:
+            best, most = name, mean
+    return best
 
 
-def learn_kappa(scores: Mapping[float, Sequence[float]], usual: float = KAPPA) -> float:
-    """The kappa that did best on earlier days; `usual` until there are any."""
-    means = {kappa: sum(found) / len(found) for kappa, found in scores.items() if found}
-    return max(means, key=lambda kappa: (means[kappa], -abs(kappa - usual))) if means else usual
+def learn_rule(served: Mapping[Rule, Sequence[Served]], usual: Rule, *, pull_cost: float = 1.0) -> Rule:
+    """The rule that did best on earlier days, its transfers taken off its hits; `usual` until there are any.
+
+    A transfer costs as much as a miss, the bytes of one play; nothing where it is what a viewer is being sent anyway.
+    Rules that are as good give way to the usual one.
+    """
+    means = {
+        rule: sum((one.hits - pull_cost * one.pulls) / max(1, one.asked) for one in days) / len(days)
+        for rule, days in served.items()
+        if days
+    }
+    return max(means, key=lambda rule: (means[rule], rule == usual)) if means else usual

@@ -62,7 +62,7 @@ def test_the_sample_gives_rows_of_every_case(tmp_path: Path) -> None:
     assert not [note for note in notes if "left out" in note]
 
 
-def test_one_country_is_measured_without_a_model_of_others(tmp_path: Path) -> None:
+def test_one_country_is_measured_by_its_own_earlier_days(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_text("".join(to_csv(LISTS_HEADER, lists(days=12, countries=("AA",)))))
     rows, notes = measure([path], quick=True, reporter=QUIET, only=["daily"])

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from fill.forecast.catalogue import Named, Term, by_cohort, chosen, expected, features, minutes_of, name_of
+from fill.forecast.catalogue import by_cohort, chosen, expected
+from fill.forecast.terms import Term, minutes_of
 
 
 def term(name: str, start: float, titles: dict[str, tuple[float, float, float]]) -> Term:
@@ -22,33 +22,21 @@ SECOND = term(
 )
 
 
-@pytest.mark.parametrize(
-    ("title", "named"),
-    [
-        ("Dark: Season 2", Named("Dark", 2, False, "", 0)),
-        ("The Glory: Season 1 // 더 글로리: 시즌 1", Named("The Glory", 1, False, "더 글로리: 시즌 1", 2)),
-        ("Baby Reindeer: Limited Series", Named("Baby Reindeer", 0, True, "", 0)),
-        ("Peninsula // 반도", Named("Peninsula", 0, False, "반도", 2)),
-    ],
-)
-def test_names_tell_show_season_and_language(title: str, named: Named) -> None:
-    assert name_of(title) == named
-
-
-def test_a_missing_runtime_is_an_earlier_report_s_or_the_kind_s() -> None:
-    assert minutes_of(SECOND, [FIRST]).tolist() == [100.0, 100.0, 100.0]
-    assert minutes_of(term("x", 0, {"Film": (1.0, NAN, NAN)}), []).tolist() == [100.0]
-
-
 def test_hours_of_the_term_to_come_are_not_looked_at() -> None:
-    minutes = minutes_of(SECOND, [FIRST])
-    np.testing.assert_array_equal(features(SECOND, [FIRST], minutes), features(SECOND.schedule, [FIRST], minutes))
     np.testing.assert_array_equal(expected(SECOND, [FIRST]), expected(SECOND.schedule, [FIRST]))
 
 
 def test_a_further_season_is_expected_by_its_show() -> None:
     value = by_cohort(SECOND.schedule, [FIRST], minutes_of(SECOND, [FIRST]))
     assert value[2] > value[0]
+
+
+def test_older_seasons_are_expected_to_be_watched_more_when_a_new_one_comes() -> None:
+    without = term("2025Jul-Dec", 180, {"Old": (80.0, NAN, NAN), "New: Season 1": (300.0, NAN, 90.0)})
+    minutes = np.full(3, 100.0)
+    with_it, alone = by_cohort(SECOND, [FIRST], minutes), by_cohort(without, [FIRST], minutes[:2])
+    assert with_it[0] == alone[0]
+    assert with_it[1] > alone[1]
 
 
 def test_choices_fit_and_the_densest_come_first() -> None:
@@ -76,3 +64,11 @@ def test_what_is_learnt_of_two_terms_forecasts_the_third() -> None:
     room = 0.1 * minutes.sum()
     got = target.hours[chosen(value, minutes, room)].sum()
     assert got > 0.85 * target.hours[chosen(target.hours / minutes, minutes, room)].sum()
+
+
+def test_what_is_learnt_of_a_single_term_s_new_titles_is_asked_of_new_ones_only() -> None:
+    past, target = [catalogue(2, 0)], catalogue(4, 180).schedule
+    value, minutes = expected(target, past, rounds=5), minutes_of(target, past)
+    plain = by_cohort(target, past, minutes)
+    np.testing.assert_array_equal(value[~target.is_new], plain[~target.is_new])
+    assert not np.array_equal(value[target.is_new], plain[target.is_new])

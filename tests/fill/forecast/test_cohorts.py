@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fill.forecast.cohorts import FIRST_PLAYS, cohorts, show_of
+from fill.forecast.cohorts import FIRST_PLAYS, NEW_SHARE, cohorts, show_of
 from fill.policy import Release
 
 
@@ -31,3 +31,11 @@ def test_a_show_counts_before_other_regions() -> None:
     prior = told.of_new("dark-s02", Release("dark-s02"))
     assert prior.plays == 10
     assert "same show" in prior.reason
+
+
+def test_new_titles_share_an_audience_and_a_single_one_may_be_like_the_others() -> None:
+    watched = {f"t{number}x": 10.0 for number in range(100)}
+    assert cohorts(watched, [], 1).of_new("new", Release("new")).plays == pytest.approx(10)
+    assert cohorts(watched, [], 1000).of_new("new", Release("new")).plays == pytest.approx(NEW_SHARE)
+    assert cohorts({"a": 10.0}, [], 2).of_new("new", Release("new")).plays == pytest.approx(5)
+    assert cohorts({}, [], 1000).of_new("new", Release("new")).plays == FIRST_PLAYS

@@ -100,6 +100,49 @@ def test_what_is_watched_since_corrects_the_prior() -> None:
     assert 1 < plays(forecast(offers, watched, now=NOW).expected, "new") < 50
 
 
+def test_a_new_encode_is_no_new_title() -> None:
+    served = {("hot", "v720.mp4"): [800.0] * 28, ("quiet", "v720.mp4"): [0.8] * 28}
+    watched = history(served)
+    before = forecast([make_offer("hot"), make_offer("quiet")], watched, now=NOW).expected
+    again = forecast([make_offer("hot"), make_offer("quiet", age_s=3600, seed="av1")], watched, now=NOW).expected
+    assert plays(before, "quiet") == pytest.approx(0.1)
+    assert plays(again, "quiet") == pytest.approx(plays(before, "quiet"))
+
+
+def test_a_title_that_was_watched_the_day_it_was_published_is_new() -> None:
+    watched = history({("a", "v720.mp4"): [800.0] * 4, ("new", "v720.mp4"): [0.0, 0.0, 0.0, 8.0]})
+    found = forecast([make_offer("a"), make_offer("new", age_s=6 * 3600.0)], watched, now=NOW).expected
+    assert plays(found, "new") > 20
+
+
+def test_a_second_release_is_one_even_of_what_was_watched_before() -> None:
+    watched = history({("a", "v720.mp4"): [800.0] * 28, ("back", "v720.mp4"): [0.8] * 28})
+    policy = Policy(releases={"back": Release("back", at=NOW + 3600, plays=500.0)})
+    found = forecast([make_offer("a"), make_offer("back")], watched, policy, NOW).expected
+    assert plays(found, "back") == pytest.approx(500)
+
+
+def test_an_archive_that_is_imported_at_once_does_not_displace_what_is_watched() -> None:
+    watched = history({(f"hot-{number:02d}x", "v720.mp4"): [8.0 * (50 - number)] * 28 for number in range(50)})
+    offers = [make_offer(f"hot-{number:02d}x") for number in range(50)]
+    archive = [make_offer(f"old-{number:04d}x", age_s=3600) for number in range(1000)]
+    found = forecast([*offers, *archive], watched, now=NOW).expected
+    assert sum(plays(found, offer.package.title) for offer in archive) < 0.5 * 1275
+    assert plays(found, "old-0000x") < plays(found, "hot-48x")
+    assert "one of 1000 new titles" in found[FileName("old-0000x", "v720.mp4")].reason
+
+
+def test_what_is_counted_of_a_region_once_serves_the_forecasts_of_all() -> None:
+    here = history({("a", "v720.mp4"): [80.0]})
+    there = history({("a", "v720.mp4"): [8.0], ("b", "v720.mp4"): [80.0]}, "fr")
+    offers = [make_offer("a"), make_offer("b")]
+    alone = forecast(offers, there, now=NOW).expected
+    forecast(offers, here, now=NOW, others=[there])
+    assert forecast(offers, there, now=NOW).expected == alone
+    # Of another catalog it is counted anew.
+    assert plays(forecast([make_offer("b", seed="2")], there, now=NOW).expected, "b") == pytest.approx(10)
+
+
 def test_an_old_title_that_nobody_watched_is_worth_little_and_not_nothing() -> None:
     offers = [make_offer("a"), make_offer("old", age_s=NEW_FOR_S + 1)]
     found = forecast(offers, history({("a", "v720.mp4"): [80.0]}), now=NOW).expected

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fill.forecast.within import Posterior, Rule, Swap, learn_kappa, prefer
+from fill.forecast.within import Posterior, Rule, Served, Swap, learn_rule, prefer
 
 EAGER = Rule(kappa=0.1, least_gain=0.0)
 
@@ -59,12 +59,26 @@ def test_what_is_held_never_grows_and_hits_are_what_is_held(asked: list[tuple[in
             assert posterior.held == held - {swap.goes} | {swap.comes}
 
 
-def test_kappa_is_the_one_that_did_best() -> None:
-    assert learn_kappa({0.1: [0.5, 0.6], 0.3: [0.7, 0.7]}) == 0.3
-    assert learn_kappa({}, usual=0.2) == 0.2
+def test_the_rule_learnt_is_the_one_whose_hits_less_its_transfers_were_most() -> None:
+    eager, calm = Rule(least_gain=1.0), Rule(least_gain=4.0)
+    found = {eager: [Served(60, 20, 100)], calm: [Served(55, 5, 100)], EAGER: []}
+    assert learn_rule(found, EAGER) == calm
+    assert learn_rule({}, EAGER) == EAGER
+
+
+def test_of_rules_that_are_as_good_the_usual_one_is_kept() -> None:
+    found = {Rule(kappa=kappa): [Served(10, 1, 20)] for kappa in (0.1, 0.3, 1.0)}
+    assert learn_rule(found, Rule(kappa=0.3)) == Rule(kappa=0.3)
 
 
 def test_a_site_follows_what_did_better_over_a_week() -> None:
     assert prefer({"ours": [0.5] * 7, "lru": [0.6] * 7}, "ours") == "lru"
     assert prefer({"ours": [0.5] * 7, "lru": [0.5] * 7}, "ours") == "ours"
     assert prefer({"ours": [0.5] * 3, "lru": [0.6] * 3}, "ours") == "ours"
+
+
+def test_a_site_does_not_follow_what_was_better_by_chance_or_is_not_worth_the_change() -> None:
+    by_chance = {"ours": [0.5] * 7, "lru": [0.4, 0.6, 0.3, 0.9, 0.2, 0.6, 0.54]}
+    assert prefer(by_chance, "ours") == "ours"
+    assert prefer({"ours": [0.5] * 7, "lru": [0.51] * 7}, "ours") == "lru"
+    assert prefer({"ours": [0.5] * 7, "lru": [0.51] * 7}, "ours", change=0.1) == "ours"
