@@ -33,7 +33,7 @@ from oca.credentials import Credentials, read_credentials
 from oca.embargoes import Embargoes, numeric_hosts
 from oca.errors import MessageError, NameInUse, OcaError, UpstreamError
 from oca.messages import Message
-from oca.miss.fetcher import Fetcher, sources_of
+from oca.miss.fetcher import Fetcher, Pacing, sources_of
 from oca.miss.pace import Pace
 from oca.miss.upstream import Source, Upstreams
 from oca.report import Answer, Report
@@ -99,9 +99,8 @@ class Appliance:
         # Half the limit: one upstream may fail and another answer before a player's answer has to be cut.
         self.upstreams = Upstreams(self._session, settings.stall_limit / 2, credentials=self._peer_token)
         sources = sources_of(settings.peers, settings.origin)
-        self.fetcher = Fetcher(
-            self.volumes, self.upstreams, sources, self._rotten, self._fill_pace, lambda: self.pace.yields
-        )
+        pacing = Pacing(self._fill_pace, lambda: self.pace.yields, lambda: self.pace.piece_bytes)
+        self.fetcher = Fetcher(self.volumes, self.upstreams, sources, self._rotten, pacing)
         self.scrub = Scrub(
             self.volumes,
             partial(self.fetcher.table, cached_only=True),

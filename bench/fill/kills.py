@@ -35,9 +35,9 @@ from origin.storage import open_storage
 
 NAME = "killed"
 _FILES, _FILE_BYTES = 6, 5 * BLOCK_SIZE + 12345
-# The source gives a block in no less than this: a night of 30 blocks, two files of three blocks at a time, takes 0.3 s
+# The source gives a block in no less than this: a night of 36 blocks, two files of six blocks at a time, takes 0.3 s
 # beyond the starts of the processes, so that kills fall into every part of it.
-_BLOCK_S = 0.05
+_BLOCK_S = 0.1
 # From a start of Python until something moves, and until a small fill is done.
 _LONGEST_LIFE_S = 1.6
 _NIGHT_LIMIT_S = 60.0

@@ -38,19 +38,23 @@ from oca import messages
 _TITLE = "film"
 _MIB = 1024 * 1024
 _LIMIT_S = 120.0
+# A fill that players do not notice because it stands still has yielded too much: 600 GB in a night of 3.5 hours.
+_LEAST_FILL_MB_S = 50.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class _Appliance:
-    """One appliance with a volume of its own."""
+    """One appliance with a volume of its own; without a `capacity_bps` it has the default."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, capacity_bps: float = 0.0) -> None:
         self.folder, self.name = folder / name, name
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         options = {
             "name": name, "site": "a", "state": self.folder, "volume": self.volume, "listen": "127.0.0.1:0",
             "admin": "127.0.0.1:0", "workers": 1,
         }  # fmt: skip
+        if capacity_bps:
+            options["capacity"] = f"{capacity_bps / 1e9:.3f} Gbit/s"
         words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
         self.process = Process(name, self.folder, "oca", ["serve", *words])
 
@@ -190,22 +194,23 @@ async def _measure_yield(root: Path, seconds: float, rounds: int, reporter: Repo
         await target.start()
         await source.warm([f"/v1/{_TITLE}/{package}/package.json", f"/v1/{_TITLE}/{package}/v0.mp4"])
         await target.warm([segment, segment])
-        source.yield_all()
         peak = await _watch(target, segment, seconds, 0.0)
+        target.process.kill()
+        # Its operator says what it can serve: beyond nine tenths of that, fills are only kept alive.
+        target = _Appliance(root, "target", capacity_bps=peak.bytes_s * 8)
+        await target.start()
+        await target.warm([segment, segment])
+        source.yield_all()
         with reporter.bar("watching", 2 * rounds) as bar:
             for number in range(rounds):
-                still.append(await _watch(target, segment, seconds, peak.rate / 2))
-                filling, started = _Filling(package, made.files[0].name), time.monotonic()
-                task = asyncio.create_task(filling.run(target, source))
-                try:
-                    filled.append(await _watch(target, segment, seconds, peak.rate / 2))
-                finally:
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
-                moved.append(filling.bytes / (time.monotonic() - started))
-                async with target.parent() as parent:  # what is left of it is not there for the next turn
-                    await parent.ask(partial(_drop, package, made.files[0].name))
+                # By turns first and second: the machine has others to serve, and they change their minds.
+                for is_filling in (number % 2 == 0, number % 2 == 1):
+                    if not is_filling:
+                        still.append(await _watch(target, segment, seconds, peak.rate / 2))
+                        continue
+                    async with _filling(_Filling(package, made.files[0].name), target, source) as filling:
+                        filled.append(await _watch(target, segment, seconds, peak.rate / 2))
+                    moved.append(filling.bytes_s)
                 bar.update(2 * (number + 1))
     finally:
         source.process.kill()
@@ -221,24 +226,41 @@ async def _measure_yield(root: Path, seconds: float, rounds: int, reporter: Repo
         _row(case, "p99 ms", [seen.p99_s * 1e3 for seen in still], subject="without a fill", more_is_better=False),
         _row(case, "p50 ms", [seen.p50_s * 1e3 for seen in filled], more_is_better=False),
         _row(case, "p50 ms", [seen.p50_s * 1e3 for seen in still], subject="without a fill", more_is_better=False),
-        _row(case, "MB/s filled", [rate / 1e6 for rate in moved]),
+        _row(case, "MB/s filled", [rate / 1e6 for rate in moved], must=_LEAST_FILL_MB_S, note="verified, on the disk"),
     ]
 
 
+@asynccontextmanager
+async def _filling(filling: _Filling, target: _Appliance, source: _Appliance) -> AsyncIterator[_Filling]:
+    """While it fills; what is left of it is not there for the next turn."""
+    started = time.monotonic()
+    task = asyncio.create_task(filling.run(target, source))
+    try:
+        yield filling
+    finally:
+        filling.bytes_s = filling.bytes / (time.monotonic() - started)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    async with target.parent() as parent:
+        await parent.ask(partial(_drop, filling.package, filling.file))
+
+
 class _Filling:
-    """One file, filled and dropped on and on; `bytes` is what came."""
+    """One file, filled and dropped on and on; `bytes` is what came, `bytes_s` of it in a second when it has ended."""
 
     def __init__(self, package: str, file: str) -> None:
         self.bytes = 0
-        self._package, self._file = package, file
+        self.bytes_s = 0.0
+        self.package, self.file = package, file
         self._done = 0
 
     async def run(self, target: _Appliance, source: _Appliance) -> None:
         async with target.parent() as parent:
             while True:
                 self._done = 0
-                await parent.ask(partial(_fill, self._package, self._file, source.url), self._hear)
-                await parent.ask(partial(_drop, self._package, self._file))
+                await parent.ask(partial(_fill, self.package, self.file, source.url), self._hear)
+                await parent.ask(partial(_drop, self.package, self.file))
 
     def _hear(self, message: messages.Message) -> None:
         if isinstance(message, messages.Moved):

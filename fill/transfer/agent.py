@@ -377,6 +377,7 @@ class _Pass:
             appliance=plan.appliance,
             site=plan.site,
             version=plan.version,
+            at_once=plan.at_once,
             started=self._started,
             planned_files=len(plan.fetches),
             planned_bytes=plan.fetch_bytes,

@@ -41,6 +41,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     appliance: str
     site: str = ""
     version: int = 0  # of the plan
+    at_once: bool = False  # the plan was made within the day
     started: float = 0.0
     ended: float = 0.0
     planned_files: int = 0

@@ -30,7 +30,7 @@ from encoder.package import MANIFEST_NAME, Package, StoredFile
 from oca.errors import NotHeld, OcaError, SpaceError, UpstreamError, VolumeFailed
 from oca.miss.door import Priority
 from oca.miss.landing import Landing, Take
-from oca.miss.reception import Pace, Reception
+from oca.miss.reception import PIECE_BYTES, Pace, Reception
 from oca.miss.upstream import Attempts, Source, Upstreams
 from oca.store.blocks import State
 from oca.store.inventory import FileKey
@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 
 # Blocks fetched at once for one answer: the next one is on its way while this one is sent.
 _READ_AHEAD = 2
-# Blocks fetched at once for one fill: one for each core to digest, and one on its way. More would only compete with
-# players for the same link.
-_FILL_AHEAD = 3
+# Blocks fetched at once for one fill: some are digested, some are written, some are on their way. With 3, two cores had
+# nothing to do for a quarter of the time (nearcast bench fill --only transfer). Beside players more would only compete.
+_FILL_AHEAD, _YIELDING_AHEAD = 6, 2
 # Longer than any worker takes to open the file that it was told of, so that none finds another file by its inode; and
 # whoever plays on asks again within this time.
 _LINGER_S = 5.0
@@ -96,6 +96,21 @@ class Place(NamedTuple):
     inode: int
     verified: bytes | bytearray
     hit: bool
+
+
+class Pacing(NamedTuple):
+    """What fills go by; asked in any thread.
+
+    `pace` hears of each piece that a fill brought, and says for how many seconds it is to wait (of 0 bytes: how many
+    more); `yields` says whether there are players to yield to; pieces of `piece_bytes` are worth a turn.
+    """
+
+    pace: Pace
+    yields: Callable[[], bool]
+    piece_bytes: Callable[[], int]
+
+
+UNPACED = Pacing(lambda count: 0.0, lambda: False, lambda: PIECE_BYTES)
 
 
 class _Errand(NamedTuple):
@@ -160,8 +175,7 @@ class Fetcher:
     """The one place in an appliance that asks upstreams for content.
 
     `sources` are the appliance's own, in order; a fill may bring others. `rotten` hears of each block that was held and
-    is wrong, before anything else is done about it; `pace` (in any thread) of each piece that a fill brought, and says
-    for how many seconds it is to wait; `yields` says whether there are players for fills to yield to.
+    is wrong, before anything else is done about it; `pacing` is what fills go by.
     """
 
     def __init__(
@@ -170,14 +184,13 @@ class Fetcher:
         upstreams: Upstreams,
         sources: Sequence[Source],
         rotten: Rotten = lambda key, block: None,
-        pace: Pace = lambda count: 0.0,
-        yields: Callable[[], bool] = lambda: False,
+        pacing: Pacing = UNPACED,
     ) -> None:
         self._volumes = volumes
         self._upstreams = upstreams
         self._sources = tuple(sources)
         self._rotten = rotten
-        self._pace, self._yields = pace, yields
+        self._pacing = pacing
         self._flights: dict[FileKey, _Flight] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._tables: LRUCache[tuple[str, str], Table] = LRUCache(maxsize=_MOST_TABLE_BYTES, getsizeof=_table_bytes)
@@ -557,19 +570,35 @@ class Fetcher:
         done: Callable[[int], None] = lambda block: None,
     ) -> None:
         """Waits until all these blocks are right. Raises the first failure."""
-        under_way: list[tuple[int, asyncio.Task[None]]] = []
-        for block in [*blocks, *([-1] * errand.ahead)]:
-            if block >= 0 and (errand.is_wrong or not flight.opened.right[block]):
-                under_way.append((block, self._block_task(flight, block, errand)))
-            elif block >= 0:
+        under_way: dict[asyncio.Task[None], int] = {}
+        for block in blocks:
+            if not errand.is_wrong and flight.opened.right[block]:
                 done(block)
-            if under_way and (block < 0 or len(under_way) >= errand.ahead):
-                fetched, task = under_way.pop(0)
-                await asyncio.wait([task])  # not the task itself: its being dropped must not look like our own end
-                if task.cancelled():
-                    raise flight.opened.failure or UpstreamError("the appliance ends", status=503)
-                task.result()
-                done(fetched)
+                continue
+            while len(under_way) >= self._ahead(errand):
+                await self._reap(flight, under_way, errand, done)
+            under_way[self._block_task(flight, block, errand)] = block
+        while under_way:
+            await self._reap(flight, under_way, errand, done)
+
+    def _ahead(self, errand: _Errand) -> int:
+        """Blocks to fetch at once."""
+        is_to_yield = errand.priority is Priority.FILL and self._pacing.yields()
+        return min(errand.ahead, _YIELDING_AHEAD) if is_to_yield else errand.ahead
+
+    async def _reap(
+        self, flight: _Flight, under_way: dict[asyncio.Task[None], int], errand: _Errand, done: Callable[[int], None]
+    ) -> None:
+        """Waits for the first block, or for any of a fill: one that a slow source has must not hold up the others."""
+        tasks = [*under_way] if errand.priority is Priority.FILL else [next(iter(under_way))]
+        # Not awaited themselves: that one was dropped must not look like our own end.
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            block = under_way.pop(task)
+            if task.cancelled():
+                raise flight.opened.failure or UpstreamError("the appliance ends", status=503)
+            task.result()
+            done(block)
 
     def _block_task(self, flight: _Flight, block: int, errand: _Errand) -> asyncio.Task[None]:
         task = flight.tasks.get(block)
@@ -671,15 +700,15 @@ class Fetcher:
             async for source in attempts:
                 givers.append(source)
                 try:
-                    yields = is_fill and not flight.watchers and self._yields()
+                    yields = is_fill and not flight.watchers and self._pacing.yields()
                     if attempts.is_plain and opened.volume.can_receive(yields=yields):
                         receive = partial(self._receive, flight, attempts, path, landing, end, is_fill, yields)
-                        await landing.receive(receive)
+                        await landing.receive(receive, lambda: bool(flight.watchers) or not is_fill)
                     else:
                         async with aclosing(attempts.read(path, landing.position, end)) as pieces:
                             async for piece in pieces:
                                 await landing.add(piece)
-                                if is_fill and not flight.watchers and (wait_s := self._pace(len(piece))) > 0:
+                                if is_fill and not flight.watchers and (wait_s := self._pacing.pace(len(piece))) > 0:
                                     await asyncio.sleep(wait_s)
                 except UpstreamError as error:
                     failure = error
@@ -691,7 +720,7 @@ class Fetcher:
                     await opened.mark(block)
                     flight.givers[block] = source.url
                     flight.notice()
-                    if is_fill and not flight.watchers:
+                    if is_fill and not flight.watchers and opened.blocks.is_in_memory(block):
                         await opened.let_go(block)
                     return
                 failure = UpstreamError(f"{path}: block {block} has another digest than the package says", status=502)
@@ -723,7 +752,7 @@ class Fetcher:
         loop = asyncio.get_running_loop()
 
         def pace(count: int) -> float:
-            return 0.0 if flight.watchers else self._pace(count)
+            return 0.0 if flight.watchers else self._pacing.pace(count)
 
         async def run(reception: Reception, length: int, least_bytes_s: float, note: Callable[[], None]) -> None:
             told = True  # there is nothing yet that the event loop was not told of
@@ -747,7 +776,7 @@ class Fetcher:
                 take_and_tell,
                 pace=pace if is_fill else None,
                 least_bytes_s=least_bytes_s,
-                whole_pieces=lambda: is_fill and not flight.watchers,
+                piece_bytes=lambda: self._pacing.piece_bytes() if is_fill and not flight.watchers else 0,
             )
             thread = asyncio.create_task(flight.opened.volume.receive(work, yields=yields))
             landing.wait_for(thread)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from encoder.package import BLOCK_SIZE
@@ -62,22 +63,25 @@ class Landing:
         elif self._waiting_bytes >= _MOST_WAITING_BYTES or len(self._waiting) >= _MOST_WAITING_PIECES:
             await self.settle()
 
-    async def receive(self, fetch: Callable[[Take], Awaitable[None]]) -> None:
+    async def receive(
+        self, fetch: Callable[[Take], Awaitable[None]], is_read_soon: Callable[[], bool] = lambda: True
+    ) -> None:
         """Has `fetch` hand pieces over from `position` on, in a thread. Raises as `add`, and as `fetch`."""
         await self.settle()
+        take = partial(self._take, is_read_soon)
         try:
             try:
-                await fetch(self._take)
+                await fetch(take)
             except SpaceError:  # full after all: once more, when something was shed
                 if not await self._shed(BLOCK_SIZE):
                     raise
-                await fetch(self._take)
+                await fetch(take)
         except DiskFailed as failed:
             raise self._opened.volume.judge(failed.error) from failed.error
 
-    def _take(self, piece: memoryview) -> None:
+    def _take(self, is_read_soon: Callable[[], bool], piece: memoryview) -> None:
         try:
-            self._opened.blocks.write([piece], self._written, self._digest)
+            self._opened.blocks.write([piece], self._written, self._digest, through_memory=is_read_soon())
         except OSError as error:
             raise DiskFailed(error) from error
         self._written += len(piece)

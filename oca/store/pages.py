@@ -1,6 +1,6 @@
-"""What the page cache does with bytes that were written: when they go to the disk, and whether they stay in memory.
+"""Hints to the file system about what is or will be written: room for it, when it goes to the disk, whether it stays.
 
-Hints only: where the system has no such call, it does as it likes.
+Where the system has no such call, it does as it likes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,18 @@ _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 _sync_file_range = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 if _sync_file_range is not None:
     _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+_fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+if _fallocate is not None:
+    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+def reserve(fd: int, size: int) -> None:
+    """Takes the room of a file that will be written in any order: then its writers need not wait for each other.
+
+    Not os.posix_fallocate: where a file system cannot, that writes zeros instead.
+    """
+    if _fallocate is not None:
+        _fallocate(fd, 0, 0, size)
 
 
 def write_back(fd: int, first: int, end: int) -> None:

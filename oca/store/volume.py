@@ -47,10 +47,10 @@ _FATAL = frozenset(
 )  # fmt: skip
 # One lost sector is repaired in place. A disk that has lost this many since the start loses more each minute.
 _MOST_UNREADABLE = 16
-# Blocks received in threads at once, and of those in threads that yield to players; what is beyond comes through the
-# event loop.
-_RECEIVING = 8
-_YIELDING = 4
+# Blocks received in threads at once, and of those in threads that yield to players: two fills at once, and as many
+# again. What is beyond comes through the event loop.
+_RECEIVING = 24
+_YIELDING = 8
 # A volume that is filled to the last byte slows down and cannot even log; keep this much of it free.
 _HEADROOM_BYTES = 64 * 1024 * 1024
 _LAST = 19

@@ -22,6 +22,7 @@ class Upstream:
         self.cut_after = 0  # break the connection after so many bytes
         self.silent_after = -1  # stop sending after so many bytes, and say nothing
         self.gate: asyncio.Event | None = None  # the second half of each block waits for it
+        self.gated: int | None = None  # only of this one
         self.arrived = asyncio.Semaphore(0)  # one for each block asked for
         self.second_half_only = False  # ... and then all of it does
         self.cached_only: list[bool] = []
@@ -58,7 +59,7 @@ class Upstream:
             await answer.write(bytes(body[: self.silent_after]))
             await asyncio.Event().wait()
         await answer.write(bytes(body[:half]))
-        if self.gate is not None and status == 206:
+        if self.gate is not None and status == 206 and self.gated in (None, start // BLOCK_SIZE):
             await self.gate.wait()
         await answer.write(bytes(body[half:]))
         return answer

@@ -13,9 +13,9 @@ from pytest_aiohttp.plugin import AiohttpServer
 
 from encoder.package import BLOCK_SIZE, MANIFEST_NAME
 from oca.errors import NotHeld, SpaceError, UpstreamError, VolumeFailed
-from oca.miss.fetcher import Fetcher, Place
+from oca.miss.fetcher import UNPACED, Fetcher, Place
 from oca.miss.upstream import Attempts, Source, Upstreams
-from oca.store.blocks import State
+from oca.store.blocks import Blocks, Digest, State
 from oca.store.inventory import FileKey
 from oca.store.volumes import OpenFile, Volumes
 from tests.media import make_package
@@ -244,6 +244,57 @@ async def test_a_fill_and_misses_of_the_same_file_do_not_fetch_twice(setting: Se
         *(setting.watch(0, len(setting.data)) for _ in range(5)),
     )
     assert set(upstream.asked.values()) == {1}
+    assert setting.path.read_bytes() == setting.data
+
+
+async def test_a_fill_goes_past_memory_and_what_a_player_waits_for_through_it(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, through = Blocks.write, set()
+
+    def write(self: Blocks, pieces: Any, offset: int, digest: Digest, *, through_memory: bool = True) -> None:
+        through.add((self.file.name, through_memory))
+        real(self, pieces, offset, digest, through_memory=through_memory)
+
+    monkeypatch.setattr(Blocks, "write", write)
+    await setting.upstream()
+    await setting.watch(0, 10)
+    assert through == {("v360.mp4", True)}
+    through.clear()
+    await setting.fill()
+    assert through == {("v360.mp4", False)}
+    assert setting.path.read_bytes() == setting.data
+
+
+async def test_a_block_that_a_slow_source_has_holds_up_no_other_of_a_fill(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oca.miss.fetcher._FILL_AHEAD", 2)
+    upstream = await setting.upstream()
+    upstream.gate, upstream.gated = asyncio.Event(), 0
+    fill = asyncio.create_task(setting.fill())
+    for _ in range(4):
+        await upstream.arrived.acquire()
+    upstream.gate.set()
+    await fill
+    assert set(upstream.asked.values()) == {1}
+
+
+async def test_beside_players_a_fill_has_fewer_blocks_under_way(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oca.miss.fetcher._YIELDING_AHEAD", 1)
+    upstream = await setting.upstream()
+    fetcher = Fetcher(
+        setting.volumes, setting.upstreams[-1], setting.sources, pacing=UNPACED._replace(yields=lambda: True)
+    )
+    upstream.gate = asyncio.Event()
+    fill = asyncio.create_task(fetcher.fill(setting.key, [], lambda done, size, source: None))
+    await upstream.arrived.acquire()
+    assert sum(upstream.asked.values()) == 1
+    upstream.gate.set()
+    await fill
+    await fetcher.close()
     assert setting.path.read_bytes() == setting.data
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ctypes
+import mmap
 import socket
 import threading
 import time
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oca.miss.reception import Answered, Connections, Crawls, Malformed, Reception, retry_after
+from oca.miss.reception import PIECE_BYTES, Answered, Connections, Crawls, Malformed, Reception, retry_after
 
 STALL_S = 0.3
 BODY = bytes(range(256)) * 4096
@@ -90,13 +92,39 @@ def receive(server: Server, connections: Connections, length: int = len(BODY), *
     return bytes(came)
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("piece_bytes", [0, 5000, 65536, PIECE_BYTES])
 def test_an_answer_comes_whole_and_its_connection_is_used_again(
-    server: Server, connections: Connections, whole: bool
+    server: Server, connections: Connections, piece_bytes: int
 ) -> None:
     for _ in range(3):
-        assert receive(server, connections, whole_pieces=lambda: whole) == BODY
+        assert receive(server, connections, piece_bytes=lambda: piece_bytes) == BODY
     assert server.connections == 1
+
+
+def test_pieces_are_of_the_wanted_size_and_begin_with_a_page(server: Server, connections: Connections) -> None:
+    server.serve = answer(BODY[:200_000], pause_s=0.001)
+    pieces = []
+
+    def take(piece: memoryview) -> None:
+        pieces.append((len(piece), ctypes.addressof(ctypes.c_char.from_buffer(piece)) % mmap.PAGESIZE))
+
+    Reception(connections, server.address, REQUEST, STALL_S).run(200_000, take, piece_bytes=lambda: 65536)
+    assert pieces == [(65536, 0), (65536, 0), (65536, 0), (200_000 - 3 * 65536, 0)]
+
+
+def test_a_wait_ends_when_the_pace_changes(
+    server: Server, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oca.miss.reception._LONGEST_WAIT_S", 0.001)
+    waits = iter([3600.0, 3600.0, 0.0])
+    asked = []
+
+    def pace(count: int) -> float:
+        asked.append(count)
+        return next(waits, 0.0)
+
+    assert receive(server, connections, pace=pace, piece_bytes=lambda: PIECE_BYTES) == BODY
+    assert asked == [len(BODY), 0, 0]
 
 
 def test_a_connection_that_was_closed_meanwhile_costs_nothing(server: Server, connections: Connections) -> None:

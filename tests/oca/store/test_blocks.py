@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,75 @@ def test_a_full_disk_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     blocks.close()
 
 
+def land_past_memory(blocks: Blocks, block: int, piece_bytes: int) -> None:
+    """From a buffer that begins with a page, as what was received."""
+    first, end = packages.block_range(block, FILE.size)
+    buffer, digest = memoryview(mmap.mmap(-1, piece_bytes)), hashlib.sha256()
+    for at in range(first, end, piece_bytes):
+        count = min(piece_bytes, end - at)
+        buffer[:count] = DATA[at : at + count]
+        blocks.write([buffer[:count]], at, digest, through_memory=False)
+    assert digest.hexdigest() == FILE.blocks[block]
+    blocks.mark(block)
+
+
+@pytest.mark.parametrize("piece_bytes", [4096, 65536, 1024 * 1024, 100_000])
+def test_what_is_written_past_memory_is_what_is_read(path: Path, piece_bytes: int) -> None:
+    before = descriptors()
+    blocks = Blocks(path, FILE, is_whole=False)
+    for block in (2, 0, 1):
+        land_past_memory(blocks, block, piece_bytes)
+        assert blocks.state(block) == "right"
+    assert blocks.unwritten_bytes == 0
+    blocks.commit()
+    blocks.close()
+    assert path.read_bytes() == DATA and descriptors() == before
+
+
+def test_only_what_is_no_whole_page_goes_through_memory(path: Path) -> None:
+    blocks = Blocks(path, FILE, is_whole=False)
+    for block in range(3):
+        land_past_memory(blocks, block, 65536)
+    assert [blocks.is_in_memory(block) for block in range(3)] == [False, False, True]
+    blocks.let_go(2)
+    assert not blocks.is_in_memory(2)
+    land(blocks, 0)
+    assert blocks.is_in_memory(0)
+    blocks.close()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOENT])
+def test_where_a_file_system_cannot_write_past_memory_it_writes_through_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    real, tries = os.open, 0
+
+    def refuse(name: Path, flags: int, mode: int = 0) -> int:
+        nonlocal tries
+        if flags & os.O_DIRECT:
+            tries += 1
+            raise OSError(code, os.strerror(code))
+        return real(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    blocks = Blocks(path, FILE, is_whole=False)
+    for block in range(3):
+        land_past_memory(blocks, block, 65536)
+    blocks.commit()
+    blocks.close()
+    assert path.read_bytes() == DATA and tries == 1
+
+
+def test_a_file_that_took_the_name_of_another_gets_none_of_its_bytes(path: Path) -> None:
+    blocks = Blocks(path, FILE, is_whole=False)
+    other = bytes(FILE.size)
+    remove(path)
+    path.with_name("v.mp4.partial").write_bytes(other)
+    land_past_memory(blocks, 0, 65536)
+    assert blocks.state(0) == "right" and path.with_name("v.mp4.partial").read_bytes() == other
+    blocks.close()
+
+
 def test_a_descriptor_goes_with_the_last_who_reads_from_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = held(path)
     before = descriptors()
@@ -220,6 +290,18 @@ def test_what_is_not_written_yet_is_known(path: Path) -> None:
     assert blocks.unwritten_bytes == FILE.size
     land(blocks, 0)
     assert blocks.unwritten_bytes == FILE.size - BLOCK_SIZE
+    blocks.close()
+
+
+def test_only_what_is_planned_takes_its_room_at_once(path: Path) -> None:
+    blocks = Blocks(path, FILE, is_whole=False)
+    land(blocks, 0)
+    sparse = blocks.unwritten_bytes
+    assert sparse > 0
+    blocks.plan()
+    assert blocks.unwritten_bytes in (0, sparse)  # 0 where the file system can reserve room
+    assert [blocks.state(block) for block in range(3)] == ["right", "right", "wrong"]  # block 1 is of zeros
+    assert bytes(blocks.has) == b"\1\0\0"
     blocks.close()
 
 
