@@ -1,9 +1,12 @@
-"""What last night's fill did: planned, done, missed and why, for each appliance; gathered from plans and outcomes."""
+"""What last night's fill did: planned, done, missed and why, for each appliance; gathered from plans and outcomes.
+
+What was done since within the day is told apart: a plan of the day says nothing of what the night left.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,10 +33,11 @@ MOST_FAILURES = 20
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one appliance's plans since a moment, all passes together."""
+    """What became of one appliance's plans for the night, or of those within the day, since a moment."""
 
     appliance: str
     site: str
+    at_once: bool  # within the day
     version: int  # of the newest plan; 0: there is none
     passes: int
     started: float  # seconds since the epoch, of the first pass; 0: there was none
@@ -60,7 +64,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gathered(msgspec.Struct, frozen=True):
-    nights: tuple[Night, ...]  # by site and appliance
+    nights: tuple[Night, ...]  # by site and appliance, the day after its night
     unreadable: tuple[str, ...]  # plans and outcomes that are not what the format says
 
 
@@ -94,44 +98,58 @@ async def gather(storage: Storage, since: float, keys: Sequence[Ed25519PublicKey
     plan_keys = {one.key async for one in storage.list(f"{PLANS}/")}
     heads = sorted({name for key in plan_keys if head_key(name := key.split("/")[1]) in plan_keys})
     await for_each(heads, read_plan, at_once=_AT_ONCE)
-    nights = [night(name, outcomes.get(name, ()), plans.get(name)) for name in {*outcomes, *plans}]
-    nights.sort(key=lambda one: (one.site, one.appliance))
+    nights = [one for name in {*outcomes, *plans} for one in told_apart(name, outcomes.get(name, ()), plans.get(name))]
+    nights.sort(key=lambda one: (one.site, one.appliance, one.at_once))
     return Gathered(tuple(nights), tuple(sorted(unreadable)))
 
 
-def night(appliance: str, outcomes: Iterable[Outcome], plan: Plan | None) -> Night:
-    """One appliance's passes as one; `plan` is its newest."""
+def told_apart(appliance: str, outcomes: Collection[Outcome], plan: Plan | None) -> list[Night]:
+    """One appliance's night, and what came within the day if anything did; `plan` is its newest."""
+    by_day = [one for one in outcomes if one.at_once]
+    found = [night(appliance, [one for one in outcomes if not one.at_once], plan)]
+    if by_day or (plan is not None and plan.at_once):
+        found.append(night(appliance, by_day, plan, at_once=True))
+    site = next((one.site for one in reversed(found) if one.site), "")
+    return [msgspec.structs.replace(one, site=one.site or site) for one in found]
+
+
+def night(appliance: str, outcomes: Iterable[Outcome], newest: Plan | None, *, at_once: bool = False) -> Night:
+    """One appliance's passes of one kind as one; its newest plan may be of the other."""
+    plan = newest if newest is not None and newest.at_once == at_once else None
     passes = sorted(outcomes, key=lambda outcome: (outcome.started, outcome.version))
     last = passes[-1] if passes else None
     fetched: Counter[str] = Counter()
     for one in passes:
         fetched.update(one.fetched)
-    newest = plan.version if plan is not None else 0
+    version = plan.version if plan is not None else 0
     if last is None:
-        assert plan is not None, "an appliance is named by a plan or an outcome"
+        files, size = (len(plan.fetches), plan.fetch_bytes) if plan is not None else (0, 0)
+        has_nothing = plan is not None and not plan.fetches and not plan.drops
         return Night(
             appliance=appliance,
-            site=plan.site,
-            version=newest,
+            site=plan.site if plan is not None else "",
+            at_once=at_once,
+            version=version,
             passes=0,
             started=0.0,
             ended=0.0,
-            planned_files=len(plan.fetches),
-            planned_bytes=plan.fetch_bytes,
+            planned_files=files,
+            planned_bytes=size,
             fetched_files=0,
             fetched={},
             kept=0,
             dropped=0,
             failed=(),
             failures=0,
-            left_files=len(plan.fetches),
-            left_bytes=plan.fetch_bytes,
-            why="no agent has ended a pass" if plan.fetches or plan.drops else "nothing to do",
+            left_files=files,
+            left_bytes=size,
+            why="nothing to do" if has_nothing else "no agent has ended a pass",
         )
     return Night(
         appliance=appliance,
         site=last.site or (plan.site if plan is not None else ""),
-        version=max(newest, last.version),
+        at_once=at_once,
+        version=max(version, last.version),
         passes=len(passes),
         started=passes[0].started,
         ended=max(one.ended for one in passes),
@@ -141,13 +159,22 @@ def night(appliance: str, outcomes: Iterable[Outcome], plan: Plan | None) -> Nig
         fetched=dict(fetched.most_common()),
         kept=last.kept,
         dropped=sum(one.dropped for one in passes),
-        # What failed in an earlier pass and does no longer was fetched since.
+        # What failed in an earlier pass of a night and does no longer was fetched since, or is not wanted any more.
         failed=tuple(last.failed[:MOST_FAILURES]),
         failures=len(last.failed),
         left_files=last.left.files,
         left_bytes=last.left.bytes,
-        why=f"{last.why}; a newer plan waits" if newest > last.version else last.why,
+        why=f"{last.why}; a newer plan waits" if version > last.version else last.why,
     )
+
+
+def nights_end(nights: Iterable[Night]) -> dict[str, float]:
+    """When the night of each site that had one ended (seconds since the epoch): from then on its content is served."""
+    ends: dict[str, float] = {}
+    for one in nights:
+        if one.passes and not one.at_once:
+            ends[one.site] = max(one.ended, ends.get(one.site, 0.0))
+    return ends
 
 
 def by_source(nights: Iterable[Night]) -> Mapping[str, int]:

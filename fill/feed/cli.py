@@ -127,7 +127,11 @@ def misses(
     seen = ledger.seen
     reporter.say(
         f"{seen.answers} answers to viewers and {seen.decisions} decisions of the last {show_duration(since)}"
-        + (f"; {seen.broken} broken lines were passed over" if seen.broken else "")
+        + "".join(
+            f"; {number} {kind} lines were passed over"
+            for kind, number in (("broken", seen.broken), ("repeated", seen.repeated), ("future", seen.future))
+            if number
+        )
     )
     for sentence in seen.unreadable.values():
         click.echo(sentence, err=True)
@@ -142,10 +146,13 @@ def misses(
 @_results
 @settings_options(FillSettings, "fill")
 def report(settings: FillSettings, since: float, as_json: bool, quiet: bool) -> None:
-    """Last night, for each appliance: what was planned, done and missed and why; offload since, and forecast error."""
-    from fill.ledger.accounts import By
+    """Last night, for each appliance: what was planned, done and missed and why; offload since, and forecast error.
+
+    What came since within the day has lines of its own.
+    """
+    from fill.ledger.accounts import Accounts, By
     from fill.planner.keys import read_public
-    from fill.report import gather
+    from fill.report import gather, nights_end
     from origin.storage import open_storage
 
     keys = read_public(settings.plan_keys)
@@ -161,8 +168,12 @@ def report(settings: FillSettings, since: float, as_json: bool, quiet: bool) -> 
         reporter.say(sentence)
     offload: dict[str, Account] = {}
     if settings.access_logs and settings.decision_logs:
-        ended = [night.ended for night in gathered.nights if night.ended]
-        ledger = _ledger(settings, max(ended, default=now - since), reporter)
+        ends = nights_end(gathered.nights)
+        sites = {night.site for night in gathered.nights}
+        first = min((ends.get(site, now - since) for site in sites), default=now - since)
+        # A site without a night is accounted for since it could have had one.
+        of_sites = dict.fromkeys(sites, now - since) | ends
+        ledger = _ledger(settings, first, reporter, Accounts(of_sites))
         ledger.read(now)
         offload = {account.name: account for account in ledger.close().table(By.SITE)}
     scores = _scores(settings, now)
@@ -206,7 +217,7 @@ def _say_ingested(done: Ingested, as_json: bool) -> None:
         click.echo(sentence, err=True)
 
 
-def _ledger(settings: FillSettings, since: float, reporter: Reporter) -> Ledger:
+def _ledger(settings: FillSettings, since: float, reporter: Reporter, accounts: Accounts | None = None) -> Ledger:
     from fill.feed.places import ask_sites, places_of
     from fill.ledger.join import Joiner
     from fill.ledger.reading import Ledger
@@ -225,7 +236,8 @@ def _ledger(settings: FillSettings, since: float, reporter: Reporter) -> Ledger:
     def may_hold(title: str, site: str) -> bool:
         return policy.may_hold(title, places.regions.get(site) or places.default, since)
 
-    return Ledger(settings.access_logs, settings.decision_logs, since, Joiner(sites, may_hold=may_hold))
+    joiner = Joiner(sites, may_hold=may_hold)
+    return Ledger(settings.access_logs, settings.decision_logs, since, joiner, accounts)
 
 
 def _text_of(settings: FillSettings) -> str:
@@ -324,9 +336,9 @@ def _print_report(gathered: Gathered, offload: Mapping[str, Account], scores: Ma
     from fill.feed.scores import running
     from fill.report import by_source
 
-    table = Table("appliance", "site", "planned", "fetched", "took", "missed", "ended", "offload")
+    table = Table("appliance", "site", "plan", "planned", "fetched", "took", "missed", "ended", "offload")
     for night in gathered.nights:
-        table.add_row(*_night_row(night, offload.get(night.site)))
+        table.add_row(*_night_row(night, None if night.at_once else offload.get(night.site)))
     console = Console()
     console.print(table if gathered.nights else "There are no plans yet.", markup=False)
     sources = ", ".join(f"{show_bytes(size)} from {source}" for source, size in by_source(gathered.nights).items())
@@ -351,6 +363,7 @@ def _night_row(night: Night, account: Account | None) -> tuple[str, ...]:
     return (
         night.appliance,
         night.site,
+        "by day" if night.at_once else "night",
         show_bytes(night.planned_bytes),
         show_bytes(night.fetched_bytes),
         show_duration(night.ended - night.started) if night.passes else "",

@@ -7,8 +7,9 @@ Where it does not, a session is all players of one kind in one network (/24) for
 title's parts about equally often: a part that was fetched far more often than the median part of the title was fetched
 over and over by somebody. Answers to ranges of a whole file are all counted: what of it they were is not logged.
 
-A session that goes on from the hour before is not counted anew, so whoever counts one hour gives the lines of the hour
-before it as well.
+A session that goes on from the hour before is not counted anew, named or not, so whoever counts one hour gives the
+lines of the hour before it as well. What a network of many alike players watches hour after hour is then one session:
+too few, where an hour each would make many of a single viewer.
 """
 
 from __future__ import annotations

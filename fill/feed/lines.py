@@ -18,7 +18,7 @@ from typing import Any
 from fill.feed.records import CLOCK_TOLERANCE_S, Event, Refusal, clock_offset, judge
 
 HOUR_S = 3600
-# The table of lines: column -> DuckDB's type.
+# The table of lines that are in their hours: column -> DuckDB's type.
 LINE_KINDS = {
     "time": "DOUBLE",  # seconds since the epoch, by our clock
     "line": "UBIGINT",  # what makes two rows the same line
@@ -33,6 +33,8 @@ LINE_KINDS = {
     "named": "BOOLEAN",
     "media_s": "DOUBLE",
 }
+# That of lines that arrive: also the time that they told, by the clock of their appliance.
+ARRIVING_KINDS = {**LINE_KINDS, "told": "DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ class Batch:
             self._events.append(judged)
 
     def columns(self, now: float, name: str) -> dict[str, Sequence[Any]]:
-        """The rows as columns (LINE_KINDS), clocks put right; `name` tells this batch from all others."""
+        """The rows as columns (ARRIVING_KINDS), clocks put right; `name` tells this batch from all others."""
         rows = [row for row in map(self._row(now), self._events) if row is not None]
         rows += [self._refusal_row(reason, count, now, name) for reason, count in self._refused.items()]
-        columns = zip(*rows, strict=True) if rows else ((),) * len(LINE_KINDS)
-        return dict(zip(LINE_KINDS, columns, strict=True))
+        columns = zip(*rows, strict=True) if rows else ((),) * len(ARRIVING_KINDS)
+        return dict(zip(ARRIVING_KINDS, columns, strict=True))
 
     def _row(self, now: float) -> Any:
         times: dict[str, list[float]] = defaultdict(list)
@@ -90,10 +92,24 @@ class Batch:
             if time > now + CLOCK_TOLERANCE_S:
                 refused[Refusal.FUTURE] += 1
                 return None
-            return (min(time, now), event.line, *places.of(event.appliance, event.client), *event[4:])
+            return (min(time, now), event.line, *places.of(event.appliance, event.client), *event[4:], event.time)
 
         return row
 
     def _refusal_row(self, reason: Refusal, count: int, now: float, name: str) -> tuple[Any, ...]:
         key = hashlib.blake2b(f"{name}\0{reason}".encode(), digest_size=8)
-        return (now, int.from_bytes(key.digest()), "", self._places.default, "", "", "", reason, count, 0, False, 0.0)
+        return (
+            now,
+            int.from_bytes(key.digest()),
+            "",
+            self._places.default,
+            "",
+            "",
+            "",
+            reason,
+            count,
+            0,
+            False,
+            0.0,
+            now,
+        )

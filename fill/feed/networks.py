@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fill.errors import FeedError
-from fill.feed.store import Store, appear_json
+from fill.feed.store import Store, appear_json, read_json
 from steering.sites import By
 
 # Networks (/24, /48) with viewers, the last that were seen: some 50 MB. All of a large country's are fewer.
@@ -31,27 +30,27 @@ class _Decided(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Decided)
 
 
-def learn(networks: dict[str, str], line: bytes) -> None:
-    """Takes into `networks` (client -> site) what a line says, over what was said before; a broken one says nothing."""
+def learn(networks: dict[str, str], line: bytes) -> bool:
+    """Takes into `networks` (client -> site) what a line says, over what was said before; a broken one says nothing.
+
+    Returns whether that is another site than was known.
+    """
     try:
         decided = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
-    if decided.client and decided.site and decided.by in _TELLING:
-        networks.pop(decided.client, None)  # to be the last that is forgotten
-        networks[decided.client] = decided.site
-        if len(networks) > MOST_NETWORKS:
-            del networks[next(iter(networks))]
+        return False
+    if not decided.client or not decided.site or decided.by not in _TELLING:
+        return False
+    known = networks.pop(decided.client, None)  # to be the last that is forgotten
+    networks[decided.client] = decided.site
+    if len(networks) > MOST_NETWORKS:
+        del networks[next(iter(networks))]
+    return known != decided.site
 
 
 def read_networks(store: Store) -> dict[str, str]:
     """Raises FeedError."""
-    try:
-        return msgspec.json.decode(store.networks.read_bytes(), type=dict[str, str])
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FeedError(f"{store.networks} is damaged: {error}; delete it, and it is learnt anew") from error
+    return read_json(store.networks, dict[str, str], "delete it, and it is learnt anew") or {}
 
 
 def write_networks(store: Store, networks: Mapping[str, str]) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from config.fill import FillSettings
-from fill.errors import FeedError, FleetError
+from fill.errors import FleetError
 from fill.feed.lines import Places
-from fill.feed.store import Store, appear_json
+from fill.feed.store import Store, appear_json, read_json
 from fill.fleet import FleetClient
 
 
@@ -40,9 +38,4 @@ async def find_sites(settings: FillSettings, store: Store) -> tuple[dict[str, st
 
 
 def _kept(store: Store) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(store.places.read_bytes(), type=dict[str, str])
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FeedError(f"{store.places} is damaged: {error}; delete it, and steering is asked again") from error
+    return read_json(store.places, dict[str, str], "delete it, and steering is asked again") or {}

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fill.feed.counting import HOUR_KINDS, count_hours, refused_in
-from fill.feed.database import create_table, insert, open_database, parquet
+from fill.feed.counting import count_hours, refused_in
+from fill.feed.database import Rows, create_table, insert, open_database, past_damage
+from fill.feed.days import hours_until
 from fill.feed.lines import HOUR_S, LINE_KINDS, Batch, Places
 from fill.feed.logs import read_lines
 from fill.feed.rhythm import rhythm_of
@@ -34,18 +35,14 @@ _LINES_AT_ONCE = 200_000
 def read_history(events: str, region: str, now: float, days: int = DAYS) -> History:
     """The region's last `days` days at `now`, from the events that are kept at this URL. Raises FeedError."""
     store = Store(events)
-    this_hour = int(now // HOUR_S)
     first = int((now - days * _DAY_S) // HOUR_S)
     with open_database() as connection:
-        # The hour that is not over may have been counted later than `now`: it is counted again, up to `now`.
-        lines = [*store.lines_of(this_hour - 1), *store.lines_of(this_hour)]
-        count_hours(connection, parquet(lines, LINE_KINDS), "unfinished", until=now)
-        hours = parquet(store.hours_between(first, this_hour), HOUR_KINDS)
-        connection.execute(
-            f"CREATE TEMP TABLE hours AS SELECT * FROM {hours} WHERE hour >= ? AND hour < ? AND region = ? "
-            "UNION ALL SELECT * FROM unfinished WHERE hour = ? AND region = ?",
-            [first, this_hour, region, this_hour, region],
-        )
+
+        def read(rows: Rows) -> None:
+            hours = hours_until(connection, rows, store, first, now)
+            connection.execute(f"CREATE TEMP TABLE hours AS SELECT * FROM {hours} WHERE region = ?", [region])
+
+        past_damage(read)
         return _history(connection, region, now, days)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 from math import isfinite
-from statistics import median
+from statistics import median, median_low
 from typing import NamedTuple
 
 import msgspec
@@ -31,13 +31,15 @@ CLOCK_TOLERANCE_S = 60.0
 LARGEST_OFFSET_S = 86400.0
 # So many of an appliance's newest lines say where its clock is; one line that is wrong says nothing.
 OFFSET_LINES = 20
+# What is so far from the next of them was told by another clock, or by a garbled line.
+_LONGEST_GAP_S = 600.0
 # Appliances and fill agents name themselves so when they ask each other; nobody watches what moves between them.
 OWN_AGENT = "nearcast"
 
 # A whole film in one answer is some tens of GB.
 _LARGEST_ANSWER = 2**40
 _LONGEST_PART = 512
-_HOUR_S = 3600
+_MS_OF_DAY = 86_400_000
 # Types of objects in CMCD that hold video; "" and "any" stand for one that is not told.
 _VIDEO = ("", "v", "av", "any")
 # Names that crawlers and monitors give themselves. Not "bot" alone: CUBOT makes telephones.
@@ -102,8 +104,8 @@ class Event(NamedTuple):
     file: str
     part: str
     bytes: int
-    session: int  # 64 bits that tell a session from others in its hour
-    is_named: bool  # the player said which session it is; else it is its network, player and hour
+    session: int  # 64 bits that tell a session from others
+    is_named: bool  # the player said which session it is; else it is all players of one kind in one network
     media_s: float  # seconds of video, where the player said so
 
 
@@ -135,7 +137,7 @@ def judge(line: bytes, now: float, *, oldest: float = 0.0) -> Event | Refusal:
         return Refusal.OLD
     said = record.cmcd or _SAID_NOTHING
     is_named = bool(said.sid)
-    who = said.sid if is_named else f"{record.client}\0{record.agent}\0{record.time // _HOUR_S}"
+    who = said.sid if is_named else f"{record.client}\0{record.agent}"
     return Event(
         record.time,
         _digest(line),
@@ -156,9 +158,12 @@ def refuse(record: Watched) -> Refusal | None:
     """Why a record is not about a viewer who got bytes of a file; None if it is."""
     if not is_content(record):
         return Refusal.NO_CONTENT
-    if record.method != "GET" or record.status not in (200, 206) or record.bytes <= 0:
-        return Refusal.NOT_SENT
-    return kind_of_agent(record.agent)
+    return kind_of_agent(record.agent) if is_sent(record) else Refusal.NOT_SENT
+
+
+def is_sent(record: Watched) -> bool:
+    """Whether bytes of what was asked for were sent, and not those of an error page."""
+    return record.method == "GET" and record.status in (200, 206) and record.bytes > 0
 
 
 def is_content(record: Watched) -> bool:
@@ -178,11 +183,18 @@ def clock_offset(times: Sequence[float], now: float) -> float:
     """Seconds by which the clock of an appliance is ahead, from the times of its lines as they were read; else 0.
 
     Only a clock that is ahead can be told: lines of the past may just be late. Half of the newest lines must be in
-    the future, so that one wrong line moves nothing.
+    the future, and the newest is the last that follows on the others, so that one wrong line moves nothing.
     """
-    newest = sorted(times[-OFFSET_LINES:])
-    ahead = median(newest) - now if newest else 0.0
-    return newest[-1] - now if CLOCK_TOLERANCE_S < ahead <= LARGEST_OFFSET_S else 0.0
+    last = sorted(times[-OFFSET_LINES:])
+    ahead = median(last) - now if last else 0.0
+    if not CLOCK_TOLERANCE_S < ahead <= LARGEST_OFFSET_S:
+        return 0.0
+    newest = median_low(last)
+    for time in last[len(last) // 2 :]:
+        if time - newest > _LONGEST_GAP_S:
+            break
+        newest = time
+    return newest - now
 
 
 def _media_s(said: Said, size: int) -> float:
@@ -212,7 +224,7 @@ def _is_sane(record: Watched) -> bool:
         and (not record.file or _is_file(record.file))
         and len(record.part) <= _LONGEST_PART
         and (record.part + record.package + record.appliance).isprintable()
-        and (record.cmcd is None or (record.cmcd.d or 0) >= 0)
+        and (record.cmcd is None or 0 <= (record.cmcd.d or 0) <= _MS_OF_DAY)
     )
 
 

@@ -16,16 +16,17 @@ in bytes, so a wrong guess counts by what it is worth:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from fill.feed.counting import HOUR_KINDS
-from fill.feed.database import create_table, insert, open_database, parquet, quoted
+from fill.feed.database import Rows, create_table, insert, open_database, past_damage, quoted
+from fill.feed.days import hours_between
 from fill.feed.lines import HOUR_S
-from fill.feed.store import Store, appear
+from fill.feed.store import Store, appear, remove
 from fill.forecast.expected import Forecast
 from fill.names import FileName
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 DAY_S = 86400.0
 # Forecasts older than this are forgotten when another is kept.
 KEPT_S = 100 * DAY_S
+# But for so many, the newest: one that is made while the clock is wrong by a year shall not end all others.
+FEWEST_KEPT = 100
 # Storage for which shares are told where nobody says how much there is: this share of everything.
 _SHARE_OF_CATALOGUE = 0.1
 
@@ -90,9 +93,9 @@ def keep(events: str, forecast: Forecast, sizes: Mapping[FileName, int], storage
             folder / f"{int(forecast.made_at)}.parquet",
             lambda path: _copy(connection, "forecast", str(path)),
         )
-    for kept in store.forecasts_of(forecast.region):
+    for kept in store.forecasts_of(forecast.region)[:-FEWEST_KEPT]:
         if int(kept.stem) < forecast.made_at - KEPT_S:
-            kept.unlink(missing_ok=True)
+            remove(kept)
 
 
 def score(events: str, region: str, now: float, days: int = 28) -> list[Score]:
@@ -106,7 +109,8 @@ def score(events: str, region: str, now: float, days: int = 28) -> list[Score]:
     ]
     of_days = {made // DAY_S: made for made in over}
     with open_database() as connection:
-        return [found for made in of_days.values() if (found := _score(connection, store, region, made)) is not None]
+        found = [past_damage(partial(_score, connection, store, region, made)) for made in of_days.values()]
+    return [one for one in found if one is not None]
 
 
 def running(scores: list[Score]) -> Score | None:
@@ -135,23 +139,22 @@ def running(scores: list[Score]) -> Score | None:
     )
 
 
-def _score(connection: DuckDBPyConnection, store: Store, region: str, made_at: int) -> Score | None:
+def _score(connection: DuckDBPyConnection, store: Store, region: str, made_at: int, rows: Rows) -> Score | None:
     """None where nothing came: logs that are not there yet are no proof that nobody watched."""
     first = -(-made_at // HOUR_S)  # hours that began before the forecast was made are not its to foresee
-    end = first + 24
-    hours = parquet(store.hours_between(first, end), HOUR_KINDS)
-    expected = parquet([store.forecasts / region / f"{made_at}.parquet"], _FORECAST_KINDS)
-    rows = connection.execute(
+    hours = hours_between(connection, rows, store, first, first + 24)
+    made = [file for file in store.forecasts_of(region) if int(file.stem) == made_at]
+    expected = rows(made, _FORECAST_KINDS)
+    found = connection.execute(
         f"WITH came AS (SELECT title, file, sum(bytes)::DOUBLE AS bytes FROM {hours} "
-        "WHERE hour >= ? AND hour < ? AND region = ? AND title != '' GROUP BY title, file) "
+        "WHERE region = ? AND title != '' GROUP BY title, file) "
         "SELECT coalesce(size, 0) AS size, coalesce(plays, 0) AS plays, coalesce(error, 0) AS error, "
         "coalesce(bytes, 0) AS came, size IS NOT NULL AS foreseen, coalesce(storage, 0) AS storage "
         f"FROM {expected} FULL JOIN came USING (title, file)",
-        [first, end, region],
+        [region],
     ).fetchnumpy()
-    columns = {name: np.asarray(values) for name, values in rows.items()}
-    total = float(columns["came"].sum())
-    if not total:
+    columns = {name: np.asarray(values) for name, values in found.items()}
+    if not made or not columns["came"].sum():
         return None
     model = connection.execute(f"SELECT any_value(model) FROM {expected}").fetchall()[0][0]
     return measure(columns, region=region, made_at=float(made_at), model=model or "")

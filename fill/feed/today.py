@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fill.feed.counting import HOUR_KINDS, count_hours
-from fill.feed.database import open_database, parquet
-from fill.feed.lines import HOUR_S, LINE_KINDS
+from typing import Any
+
+from fill.feed.database import Rows, open_database, past_damage
+from fill.feed.days import hours_until
+from fill.feed.lines import HOUR_S
 from fill.feed.store import Store
 from fill.forecast.today import Came
 from fill.names import FileName
@@ -18,17 +20,18 @@ def next_hour(moment: float) -> float:
 def came_since(events: str, region: str, since: float, now: float) -> dict[FileName, Came]:
     """What was watched from `since` on, the beginning of an hour, up to `now`. Raises FeedError."""
     store = Store(events)
-    first, this_hour = int(since // HOUR_S), int(now // HOUR_S)
     with open_database() as connection:
-        count_hours(connection, parquet(store.lines_of(this_hour), LINE_KINDS), "unfinished", until=now)
-        hours = parquet(store.hours_between(first, this_hour), HOUR_KINDS)
-        rows = connection.execute(
-            "SELECT title, file, sum(bytes)::DOUBLE, sum(sessions)::BIGINT FROM ("
-            f"SELECT * FROM {hours} WHERE hour >= ? AND hour < ? UNION ALL SELECT * FROM unfinished WHERE hour >= ?"
-            ") WHERE region = ? AND title != '' GROUP BY title, file",
-            [first, this_hour, first, region],
-        ).fetchall()
-    return {FileName(title, file): Came(size, sessions) for title, file, size, sessions in rows}
+
+        def read(rows: Rows) -> list[Any]:
+            hours = hours_until(connection, rows, store, int(since // HOUR_S), now)
+            return connection.execute(
+                f"SELECT title, file, sum(bytes)::DOUBLE, sum(sessions)::BIGINT FROM {hours} "
+                "WHERE region = ? AND title != '' GROUP BY title, file",
+                [region],
+            ).fetchall()
+
+        found = past_damage(read)
+    return {FileName(title, file): Came(size, sessions) for title, file, size, sessions in found}
 
 
 def planned_at(events: str, region: str, now: float | None = None) -> float | None:

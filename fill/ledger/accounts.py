@@ -52,13 +52,17 @@ class _Subject(NamedTuple):
 
 
 class Accounts:
-    def __init__(self) -> None:
+    def __init__(self, since: Mapping[str, float] | None = None) -> None:
+        """`since`: site -> the moment from which it is accounted for; without one, all that is added is."""
+        self._since = since or {}
         self._sent: defaultdict[_Subject, Counter[Reason]] = defaultdict(Counter)
         self._files: defaultdict[str, Counter[FileName]] = defaultdict(Counter)  # site -> missed content
         self._hours: defaultdict[str, Counter[int]] = defaultdict(Counter)  # site -> missed capacity
 
     def add(self, entries: Iterable[Entry]) -> None:
         for answer, isp, site, reason in entries:
+            if answer.time < self._since.get(site, 0.0):
+                continue
             self._sent[_Subject(isp, site, answer.title)][reason] += answer.bytes
             if reason is Reason.CONTENT:
                 self._files[site][FileName(answer.title, answer.file)] += answer.bytes

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import NamedTuple
 
-from fill.feed.records import OWN_AGENT, is_content, read_record
+from fill.feed.records import OWN_AGENT, is_content, is_sent, read_record
 from fill.ledger.reasons import Reason
 from steering.decisions import Decided
 from steering.fleet import ORIGIN
@@ -70,9 +70,12 @@ class Entry(NamedTuple):
 
 
 def read_answer(line: bytes) -> Answer | None:
-    """An access log's line as far as the ledger reads it; None if nobody but ourselves got a byte of content."""
+    """An access log's line as far as the ledger reads it; None if nobody but ourselves got a byte of content.
+
+    What an appliance says instead of content (404, 503) has bytes as well, and is neither offload nor missed.
+    """
     record = read_record(line)
-    if record is None or not is_content(record) or not record.bytes or record.agent.startswith(OWN_AGENT):
+    if record is None or not is_content(record) or not is_sent(record) or record.agent.startswith(OWN_AGENT):
         return None
     return Answer(
         record.time,

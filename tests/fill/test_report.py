@@ -5,18 +5,18 @@ from typing import Any
 
 from fill.planner.form import Line, Plan
 from fill.planner.store import publish
-from fill.report import Gathered, by_source, gather, night
+from fill.report import Gathered, by_source, gather, night, nights_end, told_apart
 from fill.transfer.outcome import Failure, Left, Outcome, encode_outcome, outcome_key
 from origin.storage import open_storage
 
 NOW = 1_790_000_000.0
 
 
-def plan(appliance: str = "a1", *, version: int = 0, size: int = 1000) -> Plan:
+def plan(appliance: str = "a1", *, version: int = 0, size: int = 1000, at_once: bool = False) -> Plan:
     line = Line(title="film", package="ab" * 16, file="v720.mp4", size=size, value=1.0, reason="")
     return Plan(
         format=2, appliance=appliance, site="north", version=version, made_at=NOW - 7200, fetches=(line,), keeps=(),
-        drops=(), share=1.0, gap=0.0, bound=1.0,
+        drops=(), share=1.0, gap=0.0, bound=1.0, at_once=at_once,
     )  # fmt: skip
 
 
@@ -51,6 +51,38 @@ def test_an_appliance_whose_agent_never_ended_a_pass_has_everything_left() -> No
 
 def test_a_plan_that_came_since_is_told() -> None:
     assert night("a1", [outcome()], plan(version=8)).why == "done; a newer plan waits"
+
+
+def test_what_the_night_left_is_told_after_a_plan_within_the_day_was_done() -> None:
+    failure = Failure("film", "v.mp4", "digest is wrong")
+    by_night = outcome(NOW - 9000, planned_files=100, failed=[failure], left=Left(89, 9000), why="window closed")
+    by_day = outcome(
+        NOW - 1000, at_once=True, version=8, planned_files=0, planned_bytes=0, fetched={"origin": 7}, dropped=4
+    )
+    apart = told_apart("a1", [by_day, by_night], plan(version=9, at_once=True))
+    assert [(one.at_once, one.passes, one.planned_files, one.is_done) for one in apart] == [
+        (False, 1, 100, False),
+        (True, 1, 0, False),
+    ]
+    night_of, day_of = apart
+    assert (night_of.failed, night_of.left_files, night_of.why) == ((failure,), 89, "window closed")
+    assert (night_of.fetched_bytes, night_of.dropped, day_of.fetched, day_of.dropped) == (1500, 0, {"origin": 7}, 4)
+    assert day_of.why == "done; a newer plan waits"
+    assert nights_end(apart) == {"north": NOW - 8400}
+
+
+def test_an_appliance_with_nothing_but_a_plan_within_the_day_has_had_no_night() -> None:
+    assert [(one.at_once, one.site, one.why) for one in told_apart("a1", [], plan(at_once=True))] == [
+        (False, "north", "no agent has ended a pass"),
+        (True, "north", "no agent has ended a pass"),
+    ]
+    assert [one.at_once for one in told_apart("a1", [outcome()], plan())] == [False]
+
+
+def test_offload_is_told_from_the_end_of_a_sites_last_night() -> None:
+    passes = [outcome(appliance="a1"), outcome(NOW - 5000, appliance="a2"), outcome(appliance="b", site="south")]
+    found = [night(one.appliance, [one], None) for one in passes] + [night("waits", [], plan("waits"))]
+    assert nights_end(found) == {"north": NOW - 3000, "south": NOW - 3000}
 
 
 async def nights(folder: Path, outcomes: list[Outcome], plans: list[Plan]) -> Gathered:

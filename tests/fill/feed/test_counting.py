@@ -38,6 +38,13 @@ def test_a_network_full_of_viewers_counts_but_not_the_one_who_asks_for_a_segment
     assert served(alone)[-1] == FEW_FETCHES * 100
 
 
+@pytest.mark.parametrize("cmcd", [{"sid": "s"}, None])
+def test_a_viewer_who_goes_on_past_the_hour_is_one_session(tmp_path: Path, cmcd: dict[str, str] | None) -> None:
+    past_hour = NOW % 3600
+    film = [line(past_hour + 300 - 60 * number, part=f"v720/{number}.m4s", cmcd=cmcd) for number in range(10)]
+    assert history(tmp_path, *film).sessions.sum() == 1
+
+
 def test_ranges_of_a_whole_file_all_count(tmp_path: Path) -> None:
     found = history(tmp_path, *(line(age, 10, part="v720.mp4", status=206, cmcd={"sid": "s"}) for age in range(30)))
     assert served(found)[-1] == 300

@@ -238,13 +238,109 @@ def test_only_one_process_ingests_at_a_time(store: Store) -> None:
         take_in(store)
 
 
-def test_damage_is_one_sentence(store: Store, tmp_path: Path) -> None:
+def test_a_damaged_note_of_what_was_read_is_one_sentence(store: Store, tmp_path: Path) -> None:
     log = write_log(tmp_path / "log", [line()])
     take_in(store, log)
-    (hours,) = store.hours.glob("*.parquet")
-    hours.write_bytes(b"PAR1 no longer")
-    with pytest.raises(FeedError, match="cannot be used: "):
-        served(store)
-    (store.folder / "logs.json").write_text("{")
+    store.notes.write_text("{")
     with pytest.raises(FeedError, match="delete it to read all logs again"):
         take_in(store, log)
+    store.notes.unlink()
+    store.notes.mkdir()
+    with pytest.raises(FeedError, match=r"logs\.json cannot be read: Is a directory"):
+        take_in(store, log)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 no longer", b"x" * 5000])
+def test_hours_that_are_damaged_are_counted_again_from_their_lines(store: Store, tmp_path: Path, damage: bytes) -> None:
+    log = write_log(tmp_path / "log", [line(2 * DAY, 10), line(60, 200)])
+    take_in(store, log)
+    for hours in store.days().values():
+        hours.write_bytes(damage)
+    assert served(store) == 210
+    assert not store.days()
+    write_log(log, [line(30, 3000)], mode="ab")
+    done = take_in(store, log)
+    assert (done.hours, len(store.days()), served(store)) == (2, 2, 3210)
+
+
+def test_hours_that_are_damaged_are_named_and_made_again_by_whoever_adds_to_them(store: Store, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log", [line(2 * HOUR, 10), line(60, 200)])
+    take_in(store, log)
+    (hours,) = store.days().values()
+    hours.write_bytes(b"damaged")
+    write_log(log, [line(30, 3000)], mode="ab")
+    (sentence,) = take_in(store, log).unreadable
+    assert f"{hours} is damaged" in sentence
+    assert f"it is called {hours.name}.damaged now" in sentence
+    assert take_in(store, log).unreadable == []
+    assert served(store) == 3210
+
+
+def test_an_hour_whose_lines_are_damaged_is_not_counted_lower_than_it_was(store: Store, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log", [line(5 * HOUR, 10_000)])
+    take_in(store, log)
+    for lines in store.lines.rglob("*.parquet"):
+        lines.write_bytes(b"damaged")
+    write_log(log, [line(5 * HOUR - 60, 200, part="v720/4.m4s")], mode="ab")
+    assert len(take_in(store, log).unreadable) == 1
+    assert served(store) == 10_000
+    later = NOW + 9 * DAY
+    take_in(store, log, now=later)
+    assert not list(store.lines.iterdir())
+
+
+def test_what_arrived_and_was_damaged_is_read_again_from_its_log(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = write_log(tmp_path / "log", [line(60, 10), line(50, 200)])
+
+    def die(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingesting, "_place", die)
+        with pytest.raises(Killed):
+            take_in(store, log)
+    (arrived,) = store.arrived()
+    arrived.write_bytes(b"damaged")
+    assert len(take_in(store, log).unreadable) == 1
+    assert served(store) == 210
+
+
+def test_a_file_of_somebody_else_stops_nothing_even_when_its_hour_is_forgotten(store: Store, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log", [line(60, 10)])
+    take_in(store, log)
+    (hour,) = store.lines.iterdir()
+    for stray in (store.lines / "lost+found", hour / "README", store.hours / "copy.parquet"):
+        stray.mkdir()
+    write_log(log, [line(-8 * DAY, 200)], mode="ab")
+    assert take_in(store, log, now=NOW + 9 * DAY).forgotten == 1
+    assert served(store, now=NOW + 9 * DAY) == 210
+    assert (hour / "README").exists()
+
+
+def test_lines_whose_clock_was_put_right_count_once_when_their_log_is_read_again(store: Store, tmp_path: Path) -> None:
+    ahead = [line(second - 7200.0, 10, part=f"v720/{second}.m4s", cmcd={"sid": "a"}) for second in range(30)]
+    log = write_log(tmp_path / "access.log", ahead)
+    take_in(store, log)
+    for later in (1.0, 4.0):  # while they are still of the future, and when they no longer are
+        store.notes.unlink()
+        write_log(tmp_path / f"shipped-{later}.log", [line(later, 5, client="198.51.100.0"), *ahead])
+        take_in(store, f"{tmp_path}/*.log", now=NOW + later * HOUR)
+    history = read_history(f"file://{store.folder}", "here", NOW + 5 * HOUR)
+    assert (history.records, history.served.sum()) == (32, 310)
+    assert served(store) == 310
+    take_in(store, now=NOW + 9 * DAY)
+    assert store.hours_with_moved() == []
+
+
+def test_networks_are_written_only_when_something_was_learnt(store: Store, tmp_path: Path) -> None:
+    decisions = write_log(tmp_path / "decisions", [msgspec.json.encode(decided(100))])
+    take_in(store, decisions=decisions)
+    written = store.networks.stat()
+    write_log(decisions, [msgspec.json.encode(decided(50))], mode="ab")
+    take_in(store, decisions=decisions)
+    assert store.networks.stat().st_ino == written.st_ino
+    write_log(decisions, [msgspec.json.encode(decided(20, site="south"))], mode="ab")
+    take_in(store, decisions=decisions)
+    assert store.networks.stat().st_ino != written.st_ino

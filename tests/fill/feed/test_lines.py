@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fill.feed.lines import LINE_KINDS, Batch, Places
+from fill.feed.lines import ARRIVING_KINDS, Batch, Places
 from fill.feed.records import Refusal
 from tests.fill.feed.values import NOW, line
 
@@ -28,7 +28,7 @@ def test_what_does_not_count_is_a_row_for_each_reason() -> None:
     found = columns(line(), line(status=404), line(status=500), b"nonsense", line(age_s=99), b"", oldest=NOW - 80)
     assert refused(found) == {Refusal.NOT_SENT: 2, Refusal.BROKEN: 1, Refusal.OLD: 1}
     assert found["title"].count("film") == 1
-    assert list(found) == list(LINE_KINDS)
+    assert list(found) == list(ARRIVING_KINDS)
 
 
 def test_the_rows_of_what_was_refused_are_the_same_ones_when_it_is_read_again() -> None:
@@ -52,6 +52,7 @@ def test_a_clock_that_is_ahead_is_put_right_for_its_own_appliance_only() -> None
     found = columns(*ahead, line(30), line(-90_000))
     assert max(found["time"]) <= NOW
     assert found["time"][-2] == NOW - 30
+    assert found["told"][:2] == [NOW + 600, NOW + 601]
     assert refused(found) == {Refusal.FUTURE: 1}
 
 

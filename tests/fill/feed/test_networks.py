@@ -36,6 +36,12 @@ def test_a_default_says_nothing_of_where_a_client_is() -> None:
     assert learnt(told("a", "north", "default"), told("b", "", "nothing"), told("", "north")) == {}
 
 
+def test_only_another_site_than_was_known_is_news() -> None:
+    networks: dict[str, str] = {}
+    said = [told("a", "north"), told("a", "north"), told("a", "south"), told("a", "north", "default"), b"nonsense"]
+    assert [learn(networks, line) for line in said] == [True, False, True, False, False]
+
+
 @given(st.binary(max_size=80))
 def test_nothing_makes_it_raise(line: bytes) -> None:
     learn({}, line)

@@ -36,6 +36,8 @@ def test_a_line_of_an_appliances_access_log_is_an_event() -> None:
         line().replace(b"1000,", b"1e400,"),
         line(agent="x" * LONGEST_LINE),
         b"[" * 5000 + b"]" * 5000,
+        line(cmcd={"sid": "s", "d": 0}).replace(b'"d":0', b'"d":1' + b"0" * 400),
+        line(cmcd={"sid": "s", "d": 86_400_001}),
     ],
 )
 def test_what_is_no_record_is_broken(broken: bytes) -> None:
@@ -120,15 +122,15 @@ def test_a_line_cut_anywhere_never_counts(data: st.DataObject) -> None:
     assert judge(whole[:cut], NOW) is Refusal.BROKEN
 
 
-def test_a_session_is_told_by_the_player_or_else_by_network_player_and_hour() -> None:
+def test_a_session_is_told_by_the_player_or_else_by_network_and_player() -> None:
     def session(**change: Any) -> int:
         event = judge(line(**change), NOW)
         assert isinstance(event, Event)
         return event.session
 
     assert session(cmcd={"sid": "s"}) == session(cmcd={"sid": "s"}, client="198.51.100.0", age_s=8000)
-    assert session() == session(age_s=70)
-    assert len({session(), session(client="198.51.100.0"), session(agent="Other"), session(age_s=3600)}) == 4
+    assert session() == session(age_s=8000)
+    assert len({session(), session(client="198.51.100.0"), session(agent="Other")}) == 3
 
 
 def test_a_clock_that_is_ahead_is_told_by_its_newest_lines_and_not_by_one() -> None:
@@ -139,3 +141,14 @@ def test_a_clock_that_is_ahead_is_told_by_its_newest_lines_and_not_by_one() -> N
     assert clock_offset([time - 1800 for time in steady], NOW) == 0
     assert clock_offset([time + 30 * DAY for time in steady], NOW) == 0
     assert clock_offset([], NOW) == 0
+
+
+@pytest.mark.parametrize("wrong", [80_000.0, 3000.0, -5000.0, 30 * DAY])
+def test_one_wrong_line_moves_nothing_even_if_the_clock_is_ahead(wrong: float) -> None:
+    ahead = [NOW + 90 + second / 10 for second in range(19)]
+    assert clock_offset([*ahead, NOW + wrong], NOW) == pytest.approx(clock_offset(ahead, NOW))
+
+
+def test_a_clock_that_is_ahead_is_told_by_few_lines_too() -> None:
+    assert clock_offset([NOW + 1800], NOW) == 1800
+    assert clock_offset([NOW + 1800 + 300 * number for number in range(20)], NOW) == 1800 + 300 * 19

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.progress import Reporter
+from fill.feed import scores
 from fill.feed.ingest import ingest
 from fill.feed.lines import Places
 from fill.feed.scores import KEPT_S, keep, measure, running, score
@@ -78,11 +79,29 @@ def test_what_is_not_a_number_is_scored_as_nothing_and_what_has_no_size_is_left_
     assert (found.files, found.expected_bytes, found.error) == (2, 0, 1.0)
 
 
-def test_old_forecasts_are_forgotten(tmp_path: Path) -> None:
+def test_old_forecasts_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores, "FEWEST_KEPT", 2)
     events = f"file://{tmp_path}/events"
     for made_at in (NOW - KEPT_S - DAY, NOW - 5 * DAY, NOW):
         keep(events, forecast({A: 1}, made_at), {A: 1})
     assert [int(file.stem) for file in Store(events).forecasts_of("here")] == [int(NOW - 5 * DAY), int(NOW)]
+
+
+def test_a_forecast_of_a_wrong_clock_does_not_end_the_others(tmp_path: Path) -> None:
+    events = f"file://{tmp_path}/events"
+    keep(events, forecast({A: 10}, NOW - 2 * DAY), {A: 1000})
+    keep(events, forecast({A: 10}, NOW + 400 * DAY), {A: 1000})
+    watched(events, tmp_path, {A: 8}, NOW - 2 * DAY)
+    assert [one.came_bytes for one in score(events, "here", NOW)] == [8000]
+
+
+def test_a_damaged_forecast_has_no_score(tmp_path: Path) -> None:
+    events = f"file://{tmp_path}/events"
+    for days in (3, 2):
+        keep(events, forecast({A: 10}, NOW - days * DAY), {A: 1000})
+        watched(events, tmp_path, {A: 8}, NOW - days * DAY)
+    Store(events).forecasts_of("here")[0].write_bytes(b"damaged")
+    assert [one.made_at for one in score(events, "here", NOW)] == [NOW - 2 * DAY]
 
 
 def test_the_running_score_weighs_days_by_what_came(tmp_path: Path) -> None:
@@ -90,9 +109,9 @@ def test_the_running_score_weighs_days_by_what_came(tmp_path: Path) -> None:
     for days, came in ((4, 1), (3, 9)):
         keep(events, forecast({A: came * (1 if days == 4 else 2)}, NOW - days * DAY), {A: 1000})
         watched(events, tmp_path, {A: came}, NOW - days * DAY)
-    scores = score(events, "here", NOW)
-    assert [one.error for one in scores] == [0, 1]
-    mean = running(scores)
+    found = score(events, "here", NOW)
+    assert [one.error for one in found] == [0, 1]
+    mean = running(found)
     assert mean is not None
     assert mean.error == pytest.approx(0.9)
     assert mean.came_bytes == 10_000

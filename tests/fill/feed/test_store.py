@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from fill.errors import FeedError
-from fill.feed.store import Store, appear, appear_json, day_of, hour_name, hour_of, hours_of_day
+from fill.feed.store import (
+    Store,
+    appear,
+    appear_json,
+    day_of,
+    hour_name,
+    hour_of,
+    hours_of_day,
+    remove,
+    remove_folder,
+)
 
 
 def test_hours_have_names_that_sort_and_days_have_24() -> None:
@@ -41,6 +51,42 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
         Store(f"file://{tmp_path}/file/x").locked(),
     ):
         pass
+
+
+def test_what_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    store = Store(f"file://{tmp_path}/events")
+    strays = [
+        store.lines / "lost+found" / "x.parquet",
+        store.lines / "2026-09-21T25" / "x.parquet",
+        store.lines / hour_name(5) / "copy.parquet",
+        store.hours / "copy.parquet",
+        store.hours / "2026-02-30.parquet",
+        store.hours / "2026-09-21.parquet.bak",
+        store.arriving / "copy.parquet",
+        store.forecasts / "here" / "copy.parquet",
+    ]
+    for stray in strays:
+        appear(stray, lambda path: path.touch())
+    assert store.hours_with_lines() == [5]
+    assert store.lines_of(5) == store.hours_between(0, 600_000) == store.arrived() == store.forecasts_of("here") == []
+    store.sweep()
+    remove_folder(store.lines / hour_name(5), [])
+    assert all(stray.exists() for stray in strays)
+
+
+@pytest.mark.parametrize("folder", ["arriving", "lines", "hours", "forecasts/here"])
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(tmp_path: Path, folder: str) -> None:
+    store = Store(f"file://{tmp_path}/events")
+    place = store.folder / folder
+    place.parent.mkdir(parents=True)
+    place.touch()
+    with pytest.raises(FeedError, match=f"{folder} cannot be read: Not a directory"):
+        (store.arrived(), store.hours_with_lines(), store.days(), store.forecasts_of("here"))
+
+
+def test_what_cannot_be_deleted_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="cannot be deleted: "):
+        remove(tmp_path)
 
 
 def test_what_killed_processes_left_unfinished_is_swept_away(tmp_path: Path) -> None:

@@ -37,6 +37,26 @@ def test_only_what_came_since_counts_and_of_the_hour_under_way_what_is_over(tmp_
     assert came_since(events, "elsewhere", since, NOW) == {}
 
 
+def test_a_viewer_who_watches_past_a_full_hour_is_one_session(tmp_path: Path) -> None:
+    events = f"file://{tmp_path}/events"
+    past_hour = NOW % HOUR
+    for cmcd in ({"sid": "one"}, None):
+        lines = [line(past_hour + 600 - 60 * number, part=f"v720/{number}.m4s", cmcd=cmcd) for number in range(20)]
+        log = write_log(tmp_path / "log", lines)
+        store = Store(f"{events}-{cmcd is None}")
+        ingest(
+            store,
+            [str(log)],
+            Places({}, {}, "here"),
+            lambda: NOW,
+            keep_lines_s=7 * DAY,
+            keep_hours_s=7 * DAY,
+            reporter=Reporter(quiet=True),
+        )
+        came = came_since(f"file://{store.folder}", "here", next_hour(NOW - 3 * HOUR), NOW)
+        assert came == {FILM: Came(20_000.0, 1)}
+
+
 def test_hours_begin_at_whole_hours() -> None:
     assert [next_hour(moment) for moment in (7200.0, 7200.5, 10799.0)] == [7200.0, 10800.0, 10800.0]
 
@@ -47,3 +67,4 @@ def test_the_last_forecast_says_when_was_planned(tmp_path: Path) -> None:
     for made_at in (NOW - DAY, NOW):
         keep(events, Forecast("here", made_at, "prior", {FILM: Expected(1.0, "")}, flat_rhythm()[:24] * 7), {FILM: 9})
     assert planned_at(events, "here") == NOW
+    assert planned_at(events, "here", NOW - 60) == NOW - DAY

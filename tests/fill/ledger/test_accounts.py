@@ -3,7 +3,7 @@ from __future__ import annotations
 from fill.ledger.accounts import Accounts, By
 from fill.ledger.join import Entry
 from fill.ledger.reasons import Reason
-from tests.fill.ledger.values import answer
+from tests.fill.ledger.values import NOW, answer
 
 
 def entry(size: int, reason: Reason, *, isp: str = "Northern", site: str = "north", title: str = "film") -> Entry:
@@ -22,6 +22,13 @@ def test_tables_have_what_was_missed_most_first() -> None:
     assert [(row.name, row.offload) for row in accounts.table(By.ISP)] == [("Northern", 0.75), ("", 0.0)]
     assert [row.name for row in accounts.table(By.TITLE)] == ["other", "film"]
     assert accounts.whole.bytes == {Reason.LOCAL: 900, Reason.CONTENT: 100, Reason.UNKNOWN: 50, Reason.DRAIN: 200}
+
+
+def test_each_site_is_accounted_for_from_its_own_moment_on() -> None:
+    accounts = Accounts({"north": NOW - 100, "south": NOW})
+    of_sites = [("north", 101.0, 1), ("north", 100.0, 20), ("south", 50.0, 300), ("", 500.0, 4000)]
+    accounts.add(Entry(answer(age, size), "", site, Reason.LOCAL) for site, age, size in of_sites)
+    assert {row.name: row.total for row in accounts.table(By.SITE)} == {"north": 20, "": 4000}
 
 
 def test_nothing_has_no_offload() -> None:

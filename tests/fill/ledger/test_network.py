@@ -20,7 +20,8 @@ from fill.ledger.reasons import Reason
 
 
 def is_viewers(record: dict[str, Any]) -> bool:
-    return record["file"] not in ("", MANIFEST_NAME) and not record["agent"].startswith(OWN_AGENT)
+    is_content = record["file"] not in ("", MANIFEST_NAME) and record["status"] in (200, 206)
+    return is_content and not record["agent"].startswith(OWN_AGENT)
 
 
 @pytest.mark.slow
