@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from bench.delivery.result import Ratio
+
 OURS = "nearcast"
 
 
@@ -43,22 +45,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     def _reaches(self, goal: float) -> bool:
         return self.median >= goal if self.more_is_better else self.median <= goal
-
-
-class Ratio(msgspec.Struct, frozen=True):
-    case: str
-    metric: str
-    against: str
-    ratio: float
-
-
-class Summary(msgspec.Struct, frozen=True):
-    subject: str
-    case: str
-    metric: str
-    median: float
-    min: float
-    max: float
 
 
 class FillResult(msgspec.Struct, frozen=True, kw_only=True):
