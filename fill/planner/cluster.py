@@ -1,13 +1,12 @@
 """Decides what the appliances of one site should hold in the end, whatever a night can bring of it.
 
     offers, forecast  ->  packages by load  ->  homes, copies (spread)  ->  candidates (file, copy) by worth
-    candidates        ->  each on the first of its package's homes that has room
+    candidates        ->  what is held where it is, the rest on the first of its package's homes that has room (placing)
 
 A candidate's *density* is the bytes a day that it serves for each byte stored. A package that needs n copies for the
 sake of even load serves an n-th from each; a copy beyond them serves while another appliance is drained, lost or full.
-Its *worth*, by which it is taken, is the density with what is held weighed up by the band (fill/planner/knapsack.py).
-What a title needs besides video and audio (playlists, captions, poster: thousandths of it) goes wherever any of its
-media goes.
+Its *worth*, by which it is taken, is the density with what is held weighed up by the band (fill/planner/knapsack.py):
+as many copies of a file count as held as there are appliances that hold it.
 
 Pure.
 """
@@ -16,9 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +25,11 @@ from fill.appliances import Seen
 from fill.forecast.expected import Expected, Forecast
 from fill.names import FileName, Offer
 from fill.planner import spread
-from fill.planner.form import Line
-from fill.planner.knapsack import factor, find_band, fractional_bound
-from fill.planner.spread import Floats, Places
+from fill.planner.knapsack import Flags, factor, find_band, fractional_bound
+from fill.planner.placing import Candidate, Disk, Layout, Placing
+from fill.planner.spread import Places
 from fill.policy import Policy
+from oca.report import EVERY_FILE
 
 # A further copy serves while the first appliance is drained, lost or full, which is about this share of the time.
 COPY_VALUE = 0.05
@@ -41,43 +39,9 @@ RATE_SHARE = 0.8
 SOON_S = 36 * 3600.0
 # What the packages hottest for their bytes make of the load before the rest stays where it is.
 _HEAD_LOAD = 0.5
+# More than any appliance has: what a damaged report claims beyond that is not calculated with.
+_MOST_BYTES, _MOST_BPS = 2**60, 10**15
 NOTHING = Expected(0.0, "")
-
-
-class Unit(NamedTuple):
-    """A media file placed on an appliance, with what goes beside it."""
-
-    worth: float  # for the order: density with the band, infinite where pinned
-    density: float
-    copy: int  # counted from 0
-    is_soon: bool  # to be there before its release
-    lines: tuple[Line, ...]  # what goes beside first, the media file last
-
-
-@dataclass
-class Disk:
-    """An appliance while its cluster is planned."""
-
-    seen: Seen
-    room: int
-    units: list[Unit] = field(default_factory=list)
-    placed: dict[tuple[str, str], Line] = field(default_factory=dict)  # (title, file)
-    titles: set[str] = field(default_factory=set)
-    serves: float = 0.0  # bytes a day, without copies beyond what even load needs
-    lowest: float = 0.0  # density of the last that was placed
-    peak_bps: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return self.seen.report.name
-
-    def take(self, unit: Unit) -> None:
-        self.units.append(unit)
-        self.lowest = unit.density
-        for line in unit.lines:
-            self.placed[line.title, line.file] = line
-            self.titles.add(line.title)
-            self.room -= line.size
 
 
 @dataclass(frozen=True)
@@ -89,24 +53,6 @@ class Target:
     bound: float
     stay: float
     demand: float
-
-
-class _Candidate(NamedTuple):
-    worth: float  # without the band: density, infinite where pinned
-    density: float
-    counts: bool  # among the copies that serve, not beyond them
-    copy: int
-    is_soon: bool
-    offer: Offer
-    file: StoredFile
-    reason: str
-
-
-class _Layout(NamedTuple):
-    """Where each title's copies go: all appliances in order, and how many copies even load takes."""
-
-    homes: Mapping[str, Sequence[str]]
-    needed: Mapping[str, int]
 
 
 def decide(
@@ -121,21 +67,42 @@ def decide(
     now: float,
 ) -> Target:
     usable = 1 - min(max(reserve, 0.0), 1.0)
+    wanted = sorted(
+        (offer for offer in offers if policy.may_hold(offer.package.title, region, now)),
+        key=lambda offer: offer.package.title,
+    )
     disks = {
-        seen.report.name: Disk(seen, int(max(0, seen.report.disk_bytes) * usable))
+        seen.report.name: Disk(seen, int(min(max(0, seen.report.disk_bytes), _MOST_BYTES) * usable))
         for seen in sorted(cluster, key=lambda seen: seen.report.name)
     }
+    for disk in disks.values():
+        disk.held = _held(offers, disk.seen)
     capacity = sum(disk.room for disk in disks.values())
-    wanted = [offer for offer in offers if policy.may_hold(offer.package.title, region, now)]
     layout = _lay_out(wanted, forecast, disks)
     candidates = list(_candidates(wanted, forecast, disks, layout, max(1, copies), policy, now))
-    stay = factor(_band(candidates, disks, layout, capacity))
-    best = np.array([_best_worth(one, disks, layout, stay) for one in candidates], dtype=np.float64)
-    bound = fractional_bound(best, np.array([one.file.size for one in candidates], dtype=np.int64), capacity)
-    value = _place_all(candidates, disks, layout, stay, policy)
+    density = np.array([one.density for one in candidates], dtype=np.float64)
+    size = np.array([one.file.size for one in candidates], dtype=np.int64)
+    held: npt.NDArray[np.bool_] = np.array([one.held_at is not None for one in candidates], dtype=np.bool_)
+    stay = factor(find_band(density, size, held, capacity))
+    # Pinned or not: what a pin displaces is a loss, and the plan's gap says so.
+    bound = fractional_bound(np.where(held, density * stay, density), size, capacity)
+    placing = Placing(list(disks.values()), layout, stay, policy)
+    placing.place_all(candidates)
     _tell_load(wanted, forecast, disks)
-    demand = sum(plays_of(forecast, offer, file) * file.size for offer in wanted for file in offer.package.files)
-    return Target(disks, max(0.0, 1 - value / bound) if bound else 0.0, bound, stay, demand)
+    demand = math.fsum(plays_of(forecast, offer, file) * file.size for offer in wanted for file in offer.package.files)
+    return Target(disks, max(0.0, 1 - placing.value / bound) if bound else 0.0, bound, stay, demand)
+
+
+def _held(offers: Iterable[Offer], seen: Seen) -> set[FileName]:
+    """The files of offered packages that an appliance has."""
+    having = seen.report.held or {}
+    return {
+        FileName(offer.package.title, file.name)
+        for offer in offers
+        if (names := having.get(f"{offer.package.title}/{offer.package_name}"))
+        for file in offer.package.files
+        if names == EVERY_FILE or file.name in names
+    }
 
 
 def plays_of(forecast: Forecast, offer: Offer, file: StoredFile) -> float:
@@ -150,7 +117,7 @@ def peak_of(forecast: Forecast) -> float:
     return peak if math.isfinite(peak) and 0 < peak <= 1 else 1 / 24
 
 
-def _lay_out(offers: Sequence[Offer], forecast: Forecast, disks: Mapping[str, Disk]) -> _Layout:
+def _lay_out(offers: Sequence[Offer], forecast: Forecast, disks: Mapping[str, Disk]) -> Layout:
     names = list(disks)
     load = np.array(
         [sum(plays_of(forecast, one, file) * file.size for file in one.package.files) for one in offers], np.float64
@@ -160,7 +127,7 @@ def _lay_out(offers: Sequence[Offer], forecast: Forecast, disks: Mapping[str, Di
     offers, load, size = [offers[position] for position in hottest], load[hottest], size[hottest]
     capacity = sum(disk.room for disk in disks.values())
     load = np.where(np.cumsum(size) <= capacity, load, 0.0)  # what will not be placed loads nobody
-    rates = np.array([float(max(0, disk.seen.report.capacity_bps)) for disk in disks.values()])
+    rates = np.array([float(min(max(0, disk.seen.report.capacity_bps), _MOST_BPS)) for disk in disks.values()])
     if not rates.any():
         rates[:] = 1.0
     # Who can serve nothing is everybody's last home.
@@ -170,43 +137,47 @@ def _lay_out(offers: Sequence[Offer], forecast: Forecast, disks: Mapping[str, Di
     ordered = np.concatenate(
         [spread.homes(keys[:head], names, drawn.head), spread.homes(keys[head:], names, drawn.tail)]
     )
-    ordered, held = _holders_first(offers, load, ordered, disks)
+    is_head = (np.cumsum(load) <= _HEAD_LOAD * load.sum()) & (load > 0)
+    ordered, held = _holders_first(offers, is_head, ordered, disks)
     peak_bps = load * 8 * peak_of(forecast) / 3600
     least = np.ceil(peak_bps / (RATE_SHARE * rates[rates > 0].mean())).astype(np.int64)
     places = spread.place(load, size, ordered, rates, least=least, held=held)
-    homes, needed = {}, {}
+    homes: dict[str, Places] = {}
+    needed: dict[str, int] = {}
     for offer, row, every in zip(offers, places, ordered, strict=True):
         holders = [int(place) for place in row if place >= 0]
         rest = [int(place) for place in every if place not in holders]
-        homes[offer.package.title] = [names[place] for place in (*holders, *rest)]
+        homes[offer.package.title] = np.array([*holders, *rest], dtype=np.int64)
         needed[offer.package.title] = len(holders)
-    return _Layout(homes, needed)
+    return Layout(homes, needed, {offer.package.title for offer, is_hot in zip(offers, is_head, strict=True) if is_hot})
 
 
 def _holders_first(
-    offers: Sequence[Offer], load: Floats, ordered: Places, disks: Mapping[str, Disk]
+    offers: Sequence[Offer], is_head: Flags, ordered: Places, disks: Mapping[str, Disk]
 ) -> tuple[Places, Places]:
-    """The homes with those that hold some of the package first, and how many of them follow the first home.
+    """The homes with those that hold some of the package first, and how many that hold most of it follow the first.
 
     Of the packages that make half of the load the first home stays first: they are few, and even load needs them where
     they are drawn. The rest stays where it is, so that an appliance that comes or goes moves little.
     """
-    positions = {name: position for position, name in enumerate(disks)}
-    holders: dict[str, set[int]] = {}
-    for name, disk in disks.items():
-        for key in disk.seen.report.held or {}:
-            holders.setdefault(key, set()).add(positions[name])
-    is_head = np.cumsum(load) <= _HEAD_LOAD * load.sum()
+    sizes = {offer.package.title: {file.name: file.size for file in offer.package.files} for offer in offers}
+    having: dict[str, dict[int, int]] = {}  # bytes by title and position
+    for position, disk in enumerate(disks.values()):
+        for name in disk.held:
+            if name.title not in sizes:
+                continue  # may not be held any more
+            of_title = having.setdefault(name.title, {})
+            of_title[position] = of_title.get(position, 0) + sizes[name.title][name.file]
     found, followers = ordered.copy(), np.zeros(len(offers), dtype=np.int64)
     for number, offer in enumerate(offers):
-        having = holders.get(f"{offer.package.title}/{offer.package_name}")
-        if not having:
+        held = having.get(offer.package.title)
+        if not held:
             continue
         row = ordered[number].tolist()
         first = row[:1] if is_head[number] else []
-        rest = row[len(first) :]
-        found[number] = [*first, *sorted(rest, key=lambda place: place not in having)]
-        followers[number] = len(having - {int(found[number][0])})
+        found[number] = [*first, *sorted(row[len(first) :], key=lambda place: -held.get(place, 0))]
+        most = max(held.values())
+        followers[number] = sum(2 * amount >= most for place, amount in held.items() if place != found[number][0])
     return found, followers
 
 
@@ -214,141 +185,84 @@ def _candidates(
     offers: Iterable[Offer],
     forecast: Forecast,
     disks: Mapping[str, Disk],
-    layout: _Layout,
+    layout: Layout,
     copies: int,
     policy: Policy,
     now: float,
-) -> Iterator[_Candidate]:
+) -> Iterator[Candidate]:
+    holders: dict[FileName, list[int]] = {}
+    for position, disk in enumerate(disks.values()):
+        for name in disk.held:
+            holders.setdefault(name, []).append(position)
     for offer in offers:
         title = offer.package.title
         needed = layout.needed[title]
         is_soon = now < policy.release(title).at <= now + SOON_S
+        is_pinned = title in policy.pin
+        kinds = {rendition.file: rendition.kind for rendition in offer.package.renditions}
+        has_video = "video" in kinds.values()
         for file in offer.package.files:
-            amount = forecast.expected.get(FileName(title, file.name))
-            plays = plays_of(forecast, offer, file)
-            if amount is None or (plays <= 0 and title not in policy.pin):
+            name = FileName(title, file.name)
+            plays, kind = plays_of(forecast, offer, file), kinds.get(file.name, "text")
+            if plays <= 0 and not (is_pinned and kind != "text"):
                 continue
-            for copy in range(min(len(disks), max(copies, needed))):
+            told = forecast.expected.get(name, NOTHING).reason
+            held_at = _held_at(layout, title, holders.get(name, ()), min(len(disks), max(copies, needed)))
+            for copy, holder in enumerate(held_at):
                 counts = copy < needed
                 density = plays / needed if counts else plays * COPY_VALUE ** (copy - needed + 1)
-                reason = f"copy {copy + 1} in the cluster; {amount.reason}" if copy else amount.reason
-                if title in policy.pin:
-                    reason = f"pinned; {reason}"
-                worth = math.inf if title in policy.pin else density
-                yield _Candidate(worth, density, counts, copy, is_soon, offer, file, reason)
+                which = f"copy {copy + 1} in the cluster" if copy else ""
+                yield Candidate(
+                    worth=math.inf if is_pinned and counts else density,
+                    density=density,
+                    counts=counts,
+                    copy=copy,
+                    is_soon=is_soon,
+                    name=name,
+                    offer=offer,
+                    file=file,
+                    reason="; ".join(part for part in ("pinned" if is_pinned else "", which, told) if part),
+                    needs_video=has_video and kind == "audio",
+                    held_at=holder,
+                )
 
 
-def _band(candidates: Sequence[_Candidate], disks: Mapping[str, Disk], layout: _Layout, capacity: int) -> float:
-    density = np.array([one.density for one in candidates], dtype=np.float64)
-    size = np.array([one.file.size for one in candidates], dtype=np.int64)
-    held: npt.NDArray[np.bool_] = np.array(
-        [_has(disks[layout.homes[one.offer.package.title][one.copy]], one) for one in candidates], dtype=np.bool_
-    )
-    return find_band(density, size, held, capacity)
+def _held_at(layout: Layout, title: str, holders: Sequence[int], copies: int) -> list[int | None]:
+    """Which appliance has each copy of a file already: its home, or else whoever has one that is no other copy's home.
 
-
-def _best_worth(candidate: _Candidate, disks: Mapping[str, Disk], layout: _Layout, stay: float) -> float:
-    """The most that it could be worth, pinned or not: what a pin displaces is a loss, and the plan's gap says so."""
-    homes = layout.homes[candidate.offer.package.title][candidate.copy :]
-    return candidate.density * (stay if any(_has(disks[name], candidate) for name in homes) else 1.0)
-
-
-def _has(disk: Disk, candidate: _Candidate) -> bool:
-    return disk.seen.holds(candidate.offer.package.title, candidate.offer.package_name, candidate.file.name)
-
-
-def _place_all(
-    candidates: Iterable[_Candidate], disks: Mapping[str, Disk], layout: _Layout, stay: float, policy: Policy
-) -> float:
-    """Places what fits, best first, each on the first of its homes that has room; what that is worth.
-
-    A copy that its home has no room for is worth less elsewhere, where it would have to be written: it waits its turn.
+    So a file is not moved only because its package's order of homes changed; but for the copies that even load needs
+    where they are.
     """
-
-    def worth_at(candidate: _Candidate, homes: Sequence[str], home: int) -> float:
-        return candidate.worth * (stay if _has(disks[homes[home]], candidate) else 1.0)
-
-    value = 0.0
-    queue: list[tuple[float, float, int, str, str, int, _Candidate]] = []
-    for one in candidates:
-        homes = layout.homes[one.offer.package.title]
-        heappush(queue, (*_rank(one, worth_at(one, homes, one.copy)), one.copy, one))
-    while queue:
-        negative, _, _, _, _, home, one = heappop(queue)
-        homes, worth = layout.homes[one.offer.package.title], -negative
-        while home < len(homes):
-            now_worth = worth_at(one, homes, home)
-            if now_worth < worth:
-                heappush(queue, (*_rank(one, now_worth), home, one))
-                break
-            if _place(one, now_worth, disks[homes[home]], policy):
-                value += one.density * one.file.size * (stay if _has(disks[homes[home]], one) else 1.0)
-                break
-            home += 1
-    return value
-
-
-def _rank(candidate: _Candidate, worth: float) -> tuple[float, float, int, str, str]:
-    """Best first; what is equal in an order that does not change from night to night."""
-    return (-worth, -candidate.density, candidate.copy, candidate.offer.package.title, candidate.file.name)
-
-
-def _place(candidate: _Candidate, worth: float, disk: Disk, policy: Policy) -> bool:
-    """Puts the copy on an appliance, if it has room."""
-    offer, file = candidate.offer, candidate.file
-    title = offer.package.title
-    if file.size > disk.room or (title, file.name) in disk.placed:
-        return False
-    beside = [] if title in disk.titles else list(_beside(offer, policy))
-    if file.size + sum(line.size for line in beside) > disk.room:
-        return False
-    value = candidate.density * file.size
-    line = line_of(offer, file, value, candidate.reason, policy)
-    disk.take(Unit(worth, candidate.density, candidate.copy, candidate.is_soon, (*beside, line)))
-    if candidate.counts:
-        disk.serves += value
-    return True
-
-
-def _beside(offer: Offer, policy: Policy) -> Iterator[Line]:
-    """Lines for what goes with any media of the package: all files that are neither video nor audio."""
-    media = {rendition.file for rendition in offer.package.renditions if rendition.kind != "text"}
-    for file in offer.package.files:
-        if file.name not in media:
-            yield line_of(offer, file, 0.0, "goes with its title", policy)
-
-
-def line_of(offer: Offer, file: StoredFile, value: float, reason: str, policy: Policy) -> Line:
-    title = offer.package.title
-    return Line(
-        title=title,
-        package=offer.package_name,
-        file=file.name,
-        size=file.size,
-        value=value,
-        reason=reason,
-        not_before=max(0.0, policy.release(title).at),
-    )
+    if not holders:
+        return [None] * copies
+    homes = layout.homes[title].tolist()
+    found: list[int | None] = [home if home in holders else None for home in homes[:copies]]
+    others = [home for home in homes[copies:] if home in holders]
+    for copy, position in enumerate(found):
+        if others and position is None and not layout.is_fixed(title, copy):
+            found[copy] = others.pop(0)
+    return found
 
 
 def _tell_load(offers: Iterable[Offer], forecast: Forecast, disks: Mapping[str, Disk]) -> None:
     """What each appliance's players take in the busiest hour, if steering fills the holders of each title evenly."""
-    names = list(disks)
+    holders: dict[str, list[int]] = {}
+    placed: dict[str, set[str]] = {}
+    for position, disk in enumerate(disks.values()):
+        for title in disk.beside:
+            holders.setdefault(title, []).append(position)
+        for name in disk.placed:
+            placed.setdefault(name.title, set()).add(name.file)
     load, rows = [], []
     for offer in offers:
         title = offer.package.title
-        holders = [place for place, name in enumerate(names) if title in disks[name].titles]
-        if holders:
-            files = [
-                file
-                for file in offer.package.files
-                if any((title, file.name) in disks[names[h]].placed for h in holders)
-            ]
+        if title in holders:
+            files = [file for file in offer.package.files if file.name in placed[title]]
             load.append(sum(plays_of(forecast, offer, file) * file.size for file in files))
-            rows.append(holders + [-1] * (len(names) - len(holders)))
+            rows.append(holders[title] + [-1] * (len(disks) - len(holders[title])))
     if not rows:
         return
-    rates = np.array([float(max(1, disk.seen.report.capacity_bps)) for disk in disks.values()])
+    rates = np.array([float(min(max(1, disk.seen.report.capacity_bps), _MOST_BPS)) for disk in disks.values()])
     loads = spread.split(np.array(load, dtype=np.float64), np.array(rows, dtype=np.int64), rates)[1]
-    for name, amount in zip(names, loads, strict=True):
-        disks[name].peak_bps = float(amount) * 8 * peak_of(forecast) / 3600
+    for disk, amount in zip(disks.values(), loads, strict=True):
+        disk.peak_bps = float(amount) * 8 * peak_of(forecast) / 3600

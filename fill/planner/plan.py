@@ -63,5 +63,5 @@ def plan(
 
 
 def _nothing(region: str, now: float) -> Forecast:
-    """Where no forecast is: nothing new is fetched, and what is held stays."""
+    """Where no forecast is: nothing new is fetched but what is pinned, and what is held stays."""
     return Forecast(region, now, "none", {}, flat_rhythm()[: HOURS_OF_WEEK // 7] * 7)

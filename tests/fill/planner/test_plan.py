@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import msgspec
 import numpy as np
@@ -127,6 +128,36 @@ def test_pinned_titles_come_before_everything() -> None:
     made = make(offers, {"top": 100, "pinned": 0.01}, seen, policy=Policy(pin=frozenset({"pinned"})))["x"]
     assert {line.title for line in made.fetches} == {"pinned"}
     assert made.gap > 0.9  # the pin costs that much, and the plan says so
+
+
+def test_a_pinned_title_is_held_where_nothing_is_expected_of_it() -> None:
+    for forecasts in ({}, {"default": even([make_offer("b")], {"b": 5.0})}):
+        made = plan([make_offer("film")], forecasts, [make_seen("a")], Policy(pin=frozenset({"film"})), {}, NOW)["a"]
+        assert {line.file for line in made.fetches} == {file.name for file in make_offer("film").package.files}
+        assert {line.reason for line in made.fetches} == {"pinned", "goes with its title"}
+
+
+def test_a_further_copy_of_a_pinned_title_does_not_displace_what_is_watched() -> None:
+    offers = [make_offer("pinned"), make_offer("hot")]
+    seen = [make_seen(name, disk=int(offers[0].package.size / DISK_SHARE) + 1) for name in "xy"]
+    policy = Policy(pin=frozenset({"pinned"}))
+    plans = make(offers, {"pinned": 0.01, "hot": 1e6}, *seen, copies=2, policy=policy)
+    assert {title for made in plans.values() for title, _ in files(made.fetches)} == {"pinned", "hot"}
+
+
+def test_plans_depend_neither_on_the_order_of_offers_nor_on_that_of_appliances() -> None:
+    random = Random(1)
+    offers = [make_offer(f"t{number}", video={"v": random.randint(1, 40) * MIB // 7}) for number in range(40)]
+    plays = {offer.package.title: random.paretovariate(0.8) for offer in offers}
+    seen = [make_seen(name, disk=50 * MIB) for name in "xyz"]
+    assert make(offers, plays, *seen, copies=2) == make(offers[::-1], plays, *seen[::-1], copies=2)
+
+
+def test_what_a_damaged_report_claims_leaves_the_others_their_plans() -> None:
+    boast = make_seen("x", disk=10**30)
+    boast = msgspec.structs.replace(boast, report=msgspec.structs.replace(boast.report, capacity_bps=10**400))
+    plans = make([make_offer("a")], {"a": 1.0}, boast, make_seen("y"))
+    assert sum(made.share for made in plans.values()) == pytest.approx(1)
 
 
 def test_sites_are_planned_each_on_its_own() -> None:
@@ -302,6 +333,34 @@ def test_adding_one_to_twenty_appliances_moves_little_more_than_its_share() -> N
     after = make(MANY, RANKED, *seen, make_seen("new", disk=DISK))
     assert after["new"].fetch_bytes > DISK / 2
     assert sum(made.fetch_bytes for made in after.values()) <= 1.1 * DISK
+
+
+def test_the_nights_after_an_appliance_came_move_next_to_nothing() -> None:
+    offers = [
+        make_offer(f"t{n}", video={f"v{h}": h * MIB // 100 for h in (240, 480, 1080)}, audio=MIB // 9)
+        for n in range(300)
+    ]
+    expected = {}
+    random = Random(7)
+    for rank, offer in enumerate(offers, 1):
+        for rendition in offer.package.renditions:
+            if rendition.kind != "text":
+                name = FileName(offer.package.title, rendition.file)
+                expected[name] = Expected(1e4 / rank * random.uniform(0.05, 0.4), "a test")
+    forecast = Forecast("default", NOW, "test", expected, np.full(24, 1 / 24))
+    disk = sum(offer.package.size for offer in offers) // 60
+    held: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in NAMES}
+    moved = []
+    for night in range(5):
+        if night == 2:
+            held["new"] = {}
+        seen = [make_seen(name, disk=disk, held=has) for name, has in held.items()]
+        plans = plan(offers, {"default": forecast}, seen, now=NOW, copies=2)
+        moved.append(sum(made.fetch_bytes for made in plans.values()) / disk)
+        assert max(made.gap for made in plans.values()) < 0.01
+        held = holding(plans)
+    assert moved[1] < 0.05 * len(NAMES)
+    assert moved[2] + moved[3] + moved[4] < 1.5
 
 
 def test_expectations_of_files_that_are_not_offered_are_passed_over() -> None:
