@@ -12,6 +12,7 @@ import click
 
 from config.field import FLAG, REQUIRED
 from config.loader import environment_name, load
+from config.units import parse_duration
 
 
 def settings_options(
@@ -49,3 +50,11 @@ def _option(section: str, field: dataclasses.Field[Any]) -> Callable[..., Any]:
     if kind is FLAG:
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=text)
     return click.option(flag, field.name, metavar=field.name.rpartition("_")[2].upper(), help=text)
+
+
+def duration_option(context: click.Context, option: click.Parameter, value: str) -> float:
+    """A callback of click's: seconds of "90s", "5m", "24h" and their kind."""
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise click.BadParameter(f'found {value!r}, expected a duration such as "5m" or "24h"') from None

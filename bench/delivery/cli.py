@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
+from bench import document
 from bench.delivery.cases import QUICK, all_cases, chosen
 from bench.delivery.plan import Plan
 from bench.delivery.result import Delivery
@@ -52,16 +50,12 @@ def delivery(
         raise click.BadParameter(f"no case is called {cases}; there are {names}", param_hint="--cases")
     if sys.platform != "linux":
         raise BenchError("it reads /proc and sets what runs on which core: it needs Linux")
+    document.demand_writable(json_file)
     usual = 1 if quick else 3
     plan = Plan(wanted, subjects.split(","), seconds=seconds or usual, rounds=rounds or usual)
     result = measure(plan, Reporter(quiet=quiet))
-    as_json = json.dumps(msgspec.to_builtins(result), indent=2)
-    if json_file == "-":
-        click.echo(as_json)
-        return
-    if json_file is not None:
-        Path(json_file).write_text(as_json + "\n")
-    _print_delivery(result, markdown=markdown)
+    if not document.write(result, json_file):
+        _print_delivery(result, markdown=markdown)
 
 
 def _print_delivery(result: Delivery, *, markdown: bool) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import document
 from bench.delivery.machine import commit, machine
 from bench.fill.result import FillResult, Row, ratios
 from config.progress import Reporter, is_terminal
@@ -34,6 +33,7 @@ def fill(files: tuple[Path, ...], quick: bool, only: str, json_file: str | None,
     (report,kind,title,available_globally,release_date,hours_viewed,...). Without FILE a made-up sample is measured.
     """
     wanted = _wanted(only)
+    document.demand_writable(json_file)
     reporter = Reporter(quiet=quiet)
     rows: list[Row] = []
     notes: list[str] = []
@@ -53,13 +53,8 @@ def fill(files: tuple[Path, ...], quick: bool, only: str, json_file: str | None,
 
         rows += uvloop.run(transfer.measure(quick=quick, reporter=reporter))
     result = FillResult(machine=machine(), commit=commit(), results=rows, ratios=ratios(rows), notes=notes)
-    as_json = json.dumps(msgspec.to_builtins(result), indent=2)
-    if json_file == "-":
-        click.echo(as_json)
-        return
-    if json_file is not None:
-        Path(json_file).write_text(as_json + "\n")
-    _print(result)
+    if not document.write(result, json_file):
+        _print(result)
 
 
 def _wanted(only: str) -> Sequence[str]:

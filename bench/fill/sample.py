@@ -8,8 +8,7 @@ Pure.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -84,15 +83,3 @@ def halves(seed: int = 1, *, titles: int = 3000) -> list[list[str]]:
                 str(int(hours)), str(minutes[title]), str(int(hours * 60 / minutes[title])),
             ])  # fmt: skip
     return rows
-
-
-def to_csv(header: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of the file."""
-    lines: list[str] = []
-
-    class _Lines:
-        def write(self, line: str) -> None:
-            lines.append(line)
-
-    csv.writer(_Lines()).writerows([list(header), *rows])
-    return lines

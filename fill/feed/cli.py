@@ -19,9 +19,9 @@ from rich.table import Table
 
 from config.errors import ConfigError, Problem
 from config.fill import FillSettings
-from config.options import settings_options
+from config.options import duration_option, settings_options
 from config.progress import Reporter
-from config.units import parse_duration, show_bytes, show_duration
+from config.units import show_bytes, show_duration
 from fill.errors import FleetError
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 
 # A hundred rows are read by nobody; --json has all.
 _MOST_ROWS = 50
-
-
-def _duration(context: click.Context, option: click.Parameter, value: str) -> float:
-    try:
-        return parse_duration(value)
-    except ValueError:
-        raise click.BadParameter(f'found {value!r}, expected a duration such as "24h"') from None
 
 
 def _results(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +49,7 @@ def _results(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.option("--follow", is_flag=True, help="Go on with what is written, until stopped.")
 @click.option(
-    "--every", callback=_duration, default="60s", show_default=True, help="With --follow: time between looks."
+    "--every", callback=duration_option, default="60s", show_default=True, help="With --follow: time between looks."
 )
 @_results
 @settings_options(FillSettings, "fill")
@@ -97,10 +90,10 @@ def ingest(settings: FillSettings, follow: bool, every: float, as_json: bool, qu
 
 @click.command()
 @click.option("--by", type=click.Choice(["isp", "site", "title"]), default="site", show_default=True)
-@click.option("--since", callback=_duration, default="24h", show_default=True, help="How far back.")
+@click.option("--since", callback=duration_option, default="24h", show_default=True, help="How far back.")
 @click.option("--follow", is_flag=True, help="Go on with what is written, until stopped.")
 @click.option(
-    "--every", callback=_duration, default="10s", show_default=True, help="With --follow: time between tables."
+    "--every", callback=duration_option, default="10s", show_default=True, help="With --follow: time between tables."
 )
 @_results
 @settings_options(FillSettings, "fill")
@@ -142,7 +135,7 @@ def misses(
 
 
 @click.command()
-@click.option("--since", callback=_duration, default="24h", show_default=True, help="How far back.")
+@click.option("--since", callback=duration_option, default="24h", show_default=True, help="How far back.")
 @_results
 @settings_options(FillSettings, "fill")
 def report(settings: FillSettings, since: float, as_json: bool, quiet: bool) -> None:

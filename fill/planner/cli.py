@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -12,16 +13,9 @@ import click
 from config.errors import ConfigError, Problem
 from config.fill import FillSettings
 from config.logs import start_logging
-from config.options import settings_options
+from config.options import duration_option, settings_options
 from config.progress import Reporter
-from config.units import parse_duration, show_bytes
-
-
-def _duration(context: click.Context, option: click.Parameter, value: str) -> float:
-    try:
-        return parse_duration(value)
-    except ValueError:
-        raise click.BadParameter(f'found {value!r}, expected a duration such as "5m"') from None
+from config.units import show_bytes
 
 
 def _problems(settings: FillSettings) -> list[Problem]:
@@ -61,7 +55,7 @@ def plan(
 
 
 @click.command()
-@click.option("--every", callback=_duration, default="5m", show_default=True, help="Time between looks.")
+@click.option("--every", callback=duration_option, default="5m", show_default=True, help="Time between looks.")
 @click.option("--once", is_flag=True, help="Look once, plan what is due, print it and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: the result as JSON on standard output.")
 @settings_options(FillSettings, "fill")
@@ -82,11 +76,11 @@ def follow(settings: FillSettings, every: float, once: bool, as_json: bool) -> N
         start_logging("info")
         asyncio.run(serve(settings, every))
         return
+    start_logging("warning")
     looked = asyncio.run(follow_once(settings))
-    if as_json:
-        click.echo(json.dumps(looked.as_json(), indent=2))
-    else:
-        click.echo(looked.sentence())
+    click.echo(json.dumps(looked.as_json(), indent=2) if as_json else looked.sentence())
+    if looked.doubt:
+        sys.exit(1)
 
 
 @click.command()

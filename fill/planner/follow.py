@@ -62,6 +62,7 @@ class Looked(NamedTuple):
     published: int  # plans
     files: int  # to be fetched by them
     bytes: int
+    doubt: str = ""  # why nothing is planned, whatever is due
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -71,9 +72,12 @@ class Looked(NamedTuple):
             "plans": self.published,
             "files": self.files,
             "bytes": self.bytes,
+            "doubt": self.doubt,
         }
 
     def sentence(self) -> str:
+        if self.doubt:
+            return f"Nothing is planned: {self.doubt}."
         if not self.published:
             return "Nothing is to be planned now."
         kinds = {"for the night": self.due.nightly, "anew": self.due.anew, "within the day": self.due.by_day}
@@ -131,9 +135,9 @@ class Follower:
         await self._take_in()
         now = self._clock()
         inputs = await gather(self._settings, self._storage, self._client, now, self._spendings)
-        self._tell_unreadable(inputs)
-        if self._is_in_doubt(inputs):
-            return Looked(_NOTHING_DUE, 0, 0, 0)
+        self._note("titles cannot be planned", "; ".join(inputs.unreadable.values()))
+        if doubt := self._doubt(inputs):
+            return Looked(_NOTHING_DUE, 0, 0, 0, doubt)
         await self._read_plans(inputs)
         nights = await asyncio.to_thread(self._nights, inputs.regions, now)
         today = await asyncio.to_thread(self._today, inputs, nights, now)
@@ -183,23 +187,21 @@ class Follower:
         self._note("logs are not taken in")
         self._note("logs cannot be read", "; ".join(taken.unreadable))
 
-    def _tell_unreadable(self, inputs: Inputs) -> None:
-        self._note("titles cannot be planned", "; ".join(inputs.unreadable.values()))
-
-    def _is_in_doubt(self, inputs: Inputs) -> bool:
-        """Whether the catalog lacks more of what is held than it can be believed yet."""
-        lost = lost_titles(*inputs.held_and_offered)
+    def _doubt(self, inputs: Inputs) -> str:
+        """What the catalog lacks of what is held, while that cannot be believed yet; else nothing."""
+        lost = sorted(lost_titles(*inputs.held_and_offered))
         if not lost:
             self._doubted_since = None
         elif self._doubted_since is None:
             self._doubted_since = inputs.now
-        is_in_doubt = self._doubted_since is not None and inputs.now < self._doubted_since + BELIEVED_AFTER_S
-        some = ", ".join(sorted(lost)[:3])
-        self._note(
-            "nothing is planned: the catalog has shrunk",
-            f"{len(lost)} titles that appliances hold are not in it ({some}); believed after an hour" if lost else "",
-        )
-        return is_in_doubt
+        doubt = ""
+        if self._doubted_since is not None and inputs.now < self._doubted_since + BELIEVED_AFTER_S:
+            doubt = (
+                f"{len(lost)} titles that appliances hold are not in the catalog any more ({', '.join(lost[:3])}); "
+                "that is believed after an hour, or by `nearcast fill plan --accept-drops`"
+            )
+        self._note("nothing is planned: the catalog has shrunk", doubt)
+        return doubt
 
     async def _read_plans(self, inputs: Inputs) -> None:
         """Those that others have published since, too; what cannot be read is as if it were not there."""

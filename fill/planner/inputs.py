@@ -70,7 +70,7 @@ class Inputs:
         """What each appliance can serve, bit/s."""
         return {seen.report.name: seen.report.capacity_bps for seen in self.appliances}
 
-    @property
+    @cached_property
     def sizes(self) -> dict[FileName, int]:
         return {
             FileName(offer.package.title, file.name): file.size for offer in self.offers for file in offer.package.files

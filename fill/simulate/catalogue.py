@@ -31,8 +31,6 @@ _SHAPE = (
 # Share of a day's bytes in each hour of it.
 DAY_SHAPE: Floats = np.array(_SHAPE) / sum(_SHAPE)
 PEAK_TO_MEAN = float(DAY_SHAPE.max() * HOURS)
-# A first evening of a title that nobody announced: it can be planned for from the next evening on.
-NEVER = 1_000_000
 
 
 class Rung(NamedTuple):

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from encoder.package import TITLE_PATTERN
 from fill.errors import FillError, FleetError, OrderError
 from fill.fleet import FleetClient
 from fill.planner.signed import sign, verify
@@ -203,7 +204,7 @@ async def answers_to(storage: Storage, order: Order) -> dict[str, Answer]:
 
 async def resolve(fleet: FleetClient, title: str, file: str) -> list[Target]:
     """The files of the title that the catalog offers, or the one. Raises OrderError, FleetError."""
-    offer = await fleet.offer(title)
+    offer = await fleet.offer(title) if TITLE_PATTERN.fullmatch(title) else None
     if offer is None:
         raise OrderError(f"the catalog has no title {title!r}")
     names = [one.name for one in offer.package.files if file in ("", one.name)]

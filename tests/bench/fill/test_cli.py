@@ -6,12 +6,13 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from bench.fill.cli import fill
-from bench.fill.sample import HALVES_HEADER, halves, to_csv
+from bench.fill.sample import HALVES_HEADER, halves
+from tests.bench.fill.files import to_csv
 
 
 def test_json_is_the_whole_result(tmp_path: Path) -> None:
     path = tmp_path / "halves.csv"
-    path.write_text("".join(to_csv(HALVES_HEADER, halves(titles=200))))
+    path.write_text(to_csv(HALVES_HEADER, halves(titles=200)))
     done = CliRunner().invoke(fill, [str(path), "--quick", "--only", "halves", "--json", "-", "--quiet"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -22,7 +23,7 @@ def test_json_is_the_whole_result(tmp_path: Path) -> None:
 
 def test_tables_are_what_a_person_gets(tmp_path: Path) -> None:
     path = tmp_path / "halves.csv"
-    path.write_text("".join(to_csv(HALVES_HEADER, halves(titles=200))))
+    path.write_text(to_csv(HALVES_HEADER, halves(titles=200)))
     done = CliRunner().invoke(fill, [str(path), "--quick", "--only", "halves", "--quiet"])
     assert done.exit_code == 0, done.output
     assert "halves/2026Jan-Jun/5%" in done.stdout

@@ -12,9 +12,10 @@ from bench.fill.policies import _kept
 from bench.fill.reading import Lists, read_lists
 from bench.fill.result import OURS, Row
 from bench.fill.reveal import Evening, evenings
-from bench.fill.sample import HALVES_HEADER, LISTS_HEADER, halves, lists, to_csv
+from bench.fill.sample import HALVES_HEADER, LISTS_HEADER, halves, lists
 from bench.fill.stream import draw
 from config.progress import Reporter
+from tests.bench.fill.files import to_csv
 
 QUIET = Reporter(quiet=True)
 
@@ -49,8 +50,8 @@ def test_a_model_learns_neither_from_the_country_nor_from_the_month_it_is_asked_
 
 def test_the_sample_gives_rows_of_every_case(tmp_path: Path) -> None:
     lists_file, halves_file = tmp_path / "lists.csv", tmp_path / "halves.csv"
-    lists_file.write_text("".join(to_csv(LISTS_HEADER, lists(days=36, countries=("AA", "BB")))))
-    halves_file.write_text("".join(to_csv(HALVES_HEADER, halves(titles=300))))
+    lists_file.write_text(to_csv(LISTS_HEADER, lists(days=36, countries=("AA", "BB"))))
+    halves_file.write_text(to_csv(HALVES_HEADER, halves(titles=300)))
     rows, notes = measure([lists_file, halves_file], quick=True, reporter=QUIET)
     cases = {row.case.split("/")[0] for row in rows}
     assert cases == {"nightly", "within", "policies", "halves"}
@@ -64,7 +65,7 @@ def test_the_sample_gives_rows_of_every_case(tmp_path: Path) -> None:
 
 def test_one_country_is_measured_by_its_own_earlier_days(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
-    path.write_text("".join(to_csv(LISTS_HEADER, lists(days=12, countries=("AA",)))))
+    path.write_text(to_csv(LISTS_HEADER, lists(days=12, countries=("AA",))))
     rows, notes = measure([path], quick=True, reporter=QUIET, only=["daily"])
     assert any("one country only" in note for note in notes)
     assert value(rows, OURS, "nightly/K10", "share of oracle") > 0
@@ -73,7 +74,7 @@ def test_one_country_is_measured_by_its_own_earlier_days(tmp_path: Path) -> None
 def test_a_single_report_is_said_not_to_be_enough(tmp_path: Path) -> None:
     path = tmp_path / "halves.csv"
     rows = [row for row in halves(titles=50) if row[0] == "2025Jan-Jun"]
-    path.write_text("".join(to_csv(HALVES_HEADER, rows)))
+    path.write_text(to_csv(HALVES_HEADER, rows))
     found, notes = measure([path], quick=True, reporter=QUIET)
     assert not found
     assert any("a half-year needs one before it" in note for note in notes)
@@ -81,7 +82,7 @@ def test_a_single_report_is_said_not_to_be_enough(tmp_path: Path) -> None:
 
 def test_lists_of_a_single_day_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
-    path.write_text("".join(to_csv(LISTS_HEADER, lists(days=1))))
+    path.write_text(to_csv(LISTS_HEADER, lists(days=1)))
     with pytest.raises(BenchError, match="lists of two days"):
         measure([path], quick=True, reporter=QUIET)
 

@@ -13,8 +13,9 @@ import msgspec
 
 from fill.planner.keys import PRIVATE_NAME, PUBLIC_NAME, read_public
 from fill.planner.store import PlanReader
+from oca.report import EVERY_FILE
 from origin.storage.file import FileStorage
-from tests.fill.catalogs import make_offer, make_seen
+from tests.fill.catalogs import make_offer, make_seen, package_key
 from tests.fill.network import Network
 
 
@@ -130,3 +131,15 @@ async def test_following_once_plans_what_is_due(tmp_path: Path) -> None:
         again = await run("follow", *common)
     assert (first.code, json.loads(first.out)["nightly"], json.loads(first.out)["plans"]) == (0, ["site-a"], 1)
     assert again.out == "Nothing is to be planned now.\n"
+
+
+async def test_following_once_says_that_a_catalog_is_not_believed(tmp_path: Path) -> None:
+    film = make_offer("film")
+    async with Network([], [make_seen("x", held={package_key(film): EVERY_FILE})]) as network:
+        common = (f"--plans=file://{tmp_path}/plans", f"--events=file://{tmp_path}/events")
+        ended = await run("follow", *common, f"--steering={network.url}", f"--origin={network.url}", "--once")
+    assert (ended.code, ended.out.startswith("Nothing is planned: 1 titles that appliances hold are not in")) == (
+        1,
+        True,
+    )
+    assert not (tmp_path / "plans" / "plans").exists()
