@@ -115,3 +115,9 @@ async def test_a_title_is_resolved_by_the_catalog(network: Network, fleet: Fleet
         await resolve(fleet, "film", "x")
     with pytest.raises(OrderError, match="no title"):
         await resolve(fleet, "other", "")
+
+
+async def test_what_is_no_title_is_asked_of_nobody() -> None:
+    async with FleetClient("http://127.0.0.1:1", "http://127.0.0.1:1") as nobody:
+        with pytest.raises(OrderError, match=r"no title '\.\.'"):
+            await resolve(nobody, "..", "")
