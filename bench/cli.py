@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS = {
     "delivery": Where("bench.delivery.cli:delivery", "Our appliance beside nginx, Varnish, Caddy, ATS."),
+    "failover": Where("bench.failover.cli:failover", "A region is cut off while a thousand simulated players watch."),
     "fill": Where("bench.fill.cli:fill", "Forecasts, plans and transfers on real popularity data."),
 }
 # Where the page is if nobody says, and if it is free there.

@@ -7,6 +7,7 @@ NearcastError
     ManifestError     a playlist, an MPD or a steering manifest is not what a player can read
     PlayError         a simulated player had to give up
     FilmError         what should be shown is not there, or cannot be named
+    TraceError        a bandwidth trace cannot be read
 """
 
 from __future__ import annotations
@@ -35,4 +36,8 @@ class PlayError(BenchError):
 
 
 class FilmError(BenchError):
+    exit_code = 2
+
+
+class TraceError(BenchError):
     exit_code = 2

@@ -18,6 +18,10 @@ Choice: TypeAlias = Literal["highest", "lowest", "adaptive"]
 
 # RFC 8216bis 7.5: a pathway that failed is left alone for a while, "two minutes is generally enough".
 PENALTY_S = 120.0
+# A response that stops is what stalls players: three seconds is what the tuned settings of real players allow.
+SILENCE_LIMIT_S = 3.0
+# A segment that no pathway gives for so long ends the play.
+GIVE_UP_AFTER_S = 30.0
 # What hls.js, dash.js and Shaka all do in some form: believe a part of the throughput measured, for it varies.
 _BELIEVED = 0.8
 # Weight of the newest measurement in the throughput, about that of the last three segments.

@@ -19,7 +19,17 @@ import aiohttp
 import yarl
 
 from bench.errors import ManifestError, PlayError
-from bench.playback import Choice, Pace, Pathways, Screen, Throughput, choose_offer, next_track
+from bench.playback import (
+    GIVE_UP_AFTER_S,
+    SILENCE_LIMIT_S,
+    Choice,
+    Pace,
+    Pathways,
+    Screen,
+    Throughput,
+    choose_offer,
+    next_track,
+)
 from bench.presentation import (
     DEFAULT_TTL_S,
     Presentation,
@@ -34,13 +44,9 @@ from bench.presentation import (
 from bench.reference import Reference
 from bench.result import Played, Served, Switch
 
-# A response that stops is what stalls players: three seconds is what the tuned settings of real players allow.
 CONNECT_LIMIT_S = 3.0
-SILENCE_LIMIT_S = 3.0
 # Between two rounds through pathways that all failed.
 _RETRY_AFTER_S = 0.5
-# A segment that no pathway gives for so long ends the play.
-GIVE_UP_AFTER_S = 30.0
 
 
 @dataclass(frozen=True)
