@@ -1,6 +1,6 @@
 """A film in, a package out.
 
-    film -> read -> [remux] -> chunks -> join -----> package -> verify -> poster -> out/{title}/{package}/
+    film -> read -> [remux] -> shots -> chunks -> join -> package -> verify -> poster -> out/{title}/{package}/
                             -> audio, captions ---/
 
 A package is one immutable encode of a title: one file for each rendition, playlists, an MPD, a poster and the manifest
@@ -13,7 +13,8 @@ the format, which everybody to the right reads (pure)
 deciding (pure)
     source      what a film is: streams, clock, frame grid, whether it is whole
     ladder      sizes, quality and caps that fit it
-    chunks      where it is cut, so that pieces join without a trace
+    shots       where it cuts, which is where segments begin
+    chunks      where it is divided, so that pieces join without a trace
     commands    the arguments of every tool, each with its reason
     boxes       the segment index of an MP4 file
     subtitles   captions on the package's clock

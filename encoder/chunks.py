@@ -1,7 +1,7 @@
 """The chunk plan: a film cut into pieces of whole GOPs that are encoded independently and joined without a trace.
 
-Theory. The film's pictures stand on a grid, start + k / rate. A GOP has a whole number of frames, a chunk a whole
-number of GOPs, so chunk boundaries are keyframes of every rung and cutting changes nothing that a player can see. A
+Theory. The film's pictures stand on a grid, start + k / rate. Each segment is one GOP (see encoder/shots.py), a chunk a
+run of segments, so chunk boundaries are keyframes of every rung and cutting changes nothing that a player can see. A
 chunk is reached by seeking half a frame *before* its first picture and ends half a frame before the next one's: each
 picture then lies in the middle of its place, and timestamps may be off the grid by nearly half a frame. A seek that
 lands too late leaves too few pictures before that end, which counting them shows. All this needs a constant frame rate
@@ -13,10 +13,13 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 
 from encoder.ladder import output_rate
+from encoder.shots import segment_frames
 from encoder.source import Source
 
 # mp4 times in fewer ticks a second than this trip old players; ffmpeg's own muxer doubles until it is reached.
@@ -25,11 +28,24 @@ _LEAST_TIMESCALE = 10_000
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames [first, first + frames) of the output grid."""
+    """Frames [first, first + frames) of the output grid; `segments` are the frames of each segment in it."""
 
     number: int
     first: int
-    frames: int
+    segments: tuple[int, ...]
+
+    @property
+    def frames(self) -> int:
+        return sum(self.segments)
+
+    @property
+    def keyframes(self) -> tuple[int, ...]:
+        """The first frame of each segment, counted from the chunk's own."""
+        return tuple(accumulate(self.segments[:-1], initial=0))
+
+    def after_one_more(self) -> Chunk:
+        """The chunk with the frame before it, for who looks at what changes."""
+        return Chunk(self.number, self.first - 1, (1, *self.segments))
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,7 @@ class Plan:
     """How a film is cut. `by_seek`: each chunk seeks to its first picture; else the only chunk reads from the start."""
 
     frame_rate: Fraction  # of the output
-    gop_frames: int
-    frames: int
+    segment_frames: tuple[int, ...]  # frames in each segment: one GOP each
     step: int  # pictures of the film for each frame of the output: 2, 4 ... above 60 frames/s
     by_seek: bool
     chunks: tuple[Chunk, ...]
@@ -61,29 +76,43 @@ class Plan:
         return self.frames / self.frame_rate
 
     @property
-    def segment_frames(self) -> tuple[int, ...]:
-        """Frames in each segment: one GOP each, the last one the rest."""
-        whole, rest = divmod(self.frames, self.gop_frames)
-        return (self.gop_frames,) * whole + ((rest,) if rest else ())
+    def frames(self) -> int:
+        return sum(self.segment_frames)
+
+    @property
+    def keyframes(self) -> tuple[int, ...]:
+        """The first frame of each segment."""
+        return tuple(accumulate(self.segment_frames[:-1], initial=0))
 
     def whole(self) -> Plan:
         """The same film in one chunk, for when seeking did not lead where it should."""
-        chunk = Chunk(0, 0, self.frames)
-        return Plan(self.frame_rate, self.gop_frames, self.frames, self.step, by_seek=False, chunks=(chunk,))
+        chunk = Chunk(0, 0, self.segment_frames)
+        return Plan(self.frame_rate, self.segment_frames, self.step, by_seek=False, chunks=(chunk,))
 
 
-def plan_chunks(source: Source, segment_duration: float, chunk_duration: float) -> Plan:
-    """Cuts a film into chunks of about `chunk_duration` seconds, in whole GOPs of about `segment_duration`."""
+def plan_chunks(source: Source, segment_duration: float, chunk_duration: float, cuts: Iterable[int] = ()) -> Plan:
+    """Cuts a film into chunks of about `chunk_duration` seconds, in segments of at most `segment_duration`.
+
+    `cuts` are frames of the output that begin a shot.
+    """
     rate = output_rate(source.video.frame_rate)
     step = int(source.video.frame_rate / rate)
     frames = -(-source.video.frames // step)
-    gop = max(1, round(segment_duration * rate))
+    segments = segment_frames(frames, cuts, rate, segment_duration)
     by_seek = source.video.is_constant and source.is_seekable
-    size = gop * max(1, round(chunk_duration * rate / gop)) if by_seek else frames
-    chunks = tuple(
-        Chunk(number, first, min(size, frames - first)) for number, first in enumerate(range(0, frames, size))
-    )
-    return Plan(rate, gop, frames, step, by_seek, chunks)
+    longest = round(chunk_duration * rate) if by_seek else frames
+    return Plan(rate, segments, step, by_seek, tuple(_chunks(segments, longest)))
+
+
+def _chunks(segments: tuple[int, ...], longest: int) -> Iterator[Chunk]:
+    """Runs of segments of at most `longest` frames; of one segment if that is longer."""
+    number, first, begin, length = 0, 0, 0, 0
+    for at, frames in enumerate(segments):
+        if length and length + frames > longest:
+            yield Chunk(number, first, segments[begin:at])
+            number, first, begin, length = number + 1, first + length, at, 0
+        length += frames
+    yield Chunk(number, first, segments[begin:])
 
 
 def seek_time(source: Source, plan: Plan, chunk: Chunk) -> Fraction:

@@ -33,6 +33,8 @@ _AUDIO_BITRATES = {1: "64k", 2: "128k"}
 _FILES_ONLY = {"protocol_whitelist": "file,pipe"}
 # Cloned frames a film that ends early may be completed with; more are a broken film, which the frame count then shows.
 _MOST_CLONED_FRAMES = 120
+# Pixels.
+_SCORED_WIDTH = 320
 # What a decoder assumes for a film that does not say: BT.601 up to 576 lines, BT.709 above.
 _SD_LINES = 576
 # What we pass on as the film has it; everything rarer is converted (matrix) or taken for BT.709 (the others).
@@ -47,10 +49,21 @@ def chunk_video(film: str, source: Source, plan: Plan, rungs: Sequence[Rung], ch
     stream, colour = _prepare(stream, source.video)
     branches = stream.filter_multi_output("split", len(rungs)) if len(rungs) > 1 else [stream]
     outputs = [
-        _scale(branches[at], rung, source.video, colour).output(f"{rung.name}.mp4", **_x264(rung, plan, preset))
+        _scale(branches[at], rung, source.video, colour).output(f"{rung.name}.mp4", **_x264(rung, plan, chunk, preset))
         for at, rung in enumerate(rungs)
     ]
     return _arguments(ffmpeg.merge_outputs(*outputs))
+
+
+def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: str) -> list[str]:
+    """How much each frame of a chunk differs from the one before, as encoder/shots.py reads it."""
+    stream = _chunk_frames(film, source, plan, chunk)
+    # Cuts show in small pictures as well, and comparing those takes a tenth of the time.
+    stream = stream.filter("scale", _SCORED_WIDTH, -2, flags="bilinear+accurate_rnd+bitexact").filter(
+        "format", "yuv420p"
+    )
+    stream = stream.filter("scdet").filter("metadata", mode="print", file=output)
+    return _arguments(stream.output("-", f="null", fps_mode="passthrough"))
 
 
 def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
@@ -124,11 +137,10 @@ def _scale(stream: Any, rung: Rung, video: VideoStream, colour: Colour) -> Any:
     )
 
 
-def _x264(rung: Rung, plan: Plan, preset: str) -> dict[str, Any]:
-    grid = {
-        # One closed GOP for each segment, at the same frames in every rung: players switch at any segment.
-        "keyint": plan.gop_frames, "min-keyint": plan.gop_frames, "scenecut": 0, "open-gop": 0,
-    }  # fmt: skip
+def _x264(rung: Rung, plan: Plan, chunk: Chunk, preset: str) -> dict[str, Any]:
+    # One closed GOP for each segment, at the same frames in every rung: players switch at any segment. x264 itself
+    # places none.
+    gop = {"keyint": "infinite", "scenecut": 0, "open-gop": 0}
     return {
         "c:v": "libx264",
         "preset": preset,
@@ -137,7 +149,12 @@ def _x264(rung: Rung, plan: Plan, preset: str) -> dict[str, Any]:
         "crf": rung.crf,
         "maxrate": rung.maxrate,
         "bufsize": rung.bufsize,
-        "x264-params": ":".join(f"{key}={value}" for key, value in grid.items()),
+        "x264-params": ":".join(f"{key}={value}" for key, value in gop.items()),
+        # Half a frame early: a frame is forced if it is not before the time given.
+        "force_key_frames": ",".join(
+            _seconds((frame - Fraction(1, 2)) / plan.frame_rate) for frame in chunk.keyframes[1:]
+        )
+        or "0",
         "threads:v": X264_THREADS,
         # Frames are counted already; ffmpeg must neither drop nor double any.
         "fps_mode": "passthrough",

@@ -1,6 +1,6 @@
 """A film in, a package out: the steps in their order, each resumable, and one rename at the end.
 
-    film -> read -> [remux] -> chunks -> join -----> package -> verify -> poster -> out/{title}/{package}/
+    film -> read -> [remux] -> shots -> chunks -> join -> package -> verify -> poster -> out/{title}/{package}/
                             -> audio, captions ---/
 
 Everything in between lives in `{work}/{digest of the film}/` (see encoder/steps.py). Killed at any point, the same
@@ -9,6 +9,7 @@ command finishes what is left; the same film gives the same bytes, so the packag
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import hashlib
@@ -29,20 +30,20 @@ from config.encoder import EncoderSettings
 from config.errors import ConfigError, Problem
 from config.progress import Bar, Reporter
 from config.units import show_duration
-from encoder import commands, manifests, package, packaging, poster, verify
+from encoder import commands, manifests, package, packaging, poster, shots, verify
 from encoder.chunks import Chunk, Plan, plan_chunks
 from encoder.errors import CheckError, EncodeError, PackageError, SourceError, ToolError
 from encoder.ladder import Rung, ladder
 from encoder.package import Package, Rendition, StoredFile
 from encoder.packaging import FileIndex
 from encoder.probe import demand_film, film_url, read_film
-from encoder.process import Tools, full_disk_is_space_error, versions
+from encoder.process import OnSeconds, Tools, full_disk_is_space_error, versions
 from encoder.source import Source
 from encoder.steps import Steps, demand_space, key_of, locked, sync, sync_folder
 from encoder.subtitles import shift_cues
 
 # Part of every key: raised when our own code makes other bytes of the same commands.
-_RECIPE = "nearcast-1"
+_RECIPE = "nearcast-2"
 # Stands for the film's path in the arguments that name a step: the same film elsewhere is the same step.
 _FILM = "FILM"
 _READ_SIZE = 1024 * 1024
@@ -191,7 +192,8 @@ def _start(
             reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
             path, source = film, _read(film, tools, reporter)
     plan = plan_chunks(source, settings.segment_duration, settings.chunk_duration)
-    return _Job(film_url(path), digest, tools_version, source, ladder(source), plan, tools, steps, settings, reporter)
+    job = _Job(film_url(path), digest, tools_version, source, ladder(source), plan, tools, steps, settings, reporter)
+    return job.cut()
 
 
 def _read(film: Path, tools: Tools, reporter: Reporter) -> Source:
@@ -221,6 +223,12 @@ class _Job:
     settings: EncoderSettings
     reporter: Reporter
 
+    def cut(self) -> _Job:
+        """The same job, its segments beginning where the film's shots do."""
+        cuts = self._chunked(self._cuts)
+        plan = plan_chunks(self.source, self.settings.segment_duration, self.settings.chunk_duration, cuts)
+        return dataclasses.replace(self, plan=plan)
+
     def make(self, title: str, name: str) -> Path:
         """The folder with all files of the package."""
         caps = sum(rung.maxrate for rung in self.rungs) / 8 * float(self.plan.duration)
@@ -246,17 +254,44 @@ class _Job:
 
         return self._run(name, arguments(_FILM), make)
 
-    def _video(self) -> Path:
-        """`{rung}.mp4` of each rung, whole."""
+    def _chunked(self, work: Callable[[Plan], Result]) -> Result:
+        """What `work` makes of the film in chunks; in one, if a chunk that was sought does not have its frames."""
         # Found out once, remembered: a killed encode must not find it out again.
         astray = self.steps.folder / "one-chunk"
         if not astray.exists():
             try:
-                return self._joined(self.plan)
+                return work(self.plan)
             except _SeekAstray as error:
                 self.reporter.say(f"{error}; the film is encoded in one piece instead")
                 astray.touch()
-        return self._joined(self.plan.whole())
+        return work(self.plan.whole())
+
+    def _cuts(self, plan: Plan) -> list[int]:
+        """The frames that begin a shot."""
+        scores = "scores.txt"
+        # Each but the first begins a frame early, for a score says what changed since the frame before.
+        looked_at = [chunk if not chunk.first else chunk.after_one_more() for chunk in plan.chunks]
+
+        def look(chunk: Chunk, report: OnSeconds) -> Path:
+            def make(folder: Path) -> None:
+                arguments = commands.scene_scores(self.film, self.source, plan, chunk, scores)
+                self.tools.ffmpeg(arguments, cwd=folder, on_seconds=report)
+                _demand_frames(len(_scores(folder / scores)), plan, chunk)
+
+            return self._run(
+                f"shots-{chunk.number:05d}", commands.scene_scores(_FILM, self.source, plan, chunk, ""), make
+            )
+
+        folders = self._each_chunk("shots", plan, looked_at, look)
+        return [
+            chunk.first + cut
+            for chunk, folder in zip(looked_at, folders, strict=True)
+            for cut in shots.find_cuts(_scores(folder / scores))
+        ]
+
+    def _video(self) -> Path:
+        """`{rung}.mp4` of each rung, whole."""
+        return self._chunked(self._joined)
 
     def _joined(self, plan: Plan) -> Path:
         inputs = [argument for chunk in plan.chunks for argument in self._chunk_arguments(_FILM, plan, chunk)]
@@ -276,38 +311,44 @@ class _Job:
         return joined
 
     def _chunks(self, plan: Plan) -> list[Path]:
+        """The folder of each chunk, with `{rung}.mp4` of each rung."""
+
+        def encode_chunk(chunk: Chunk, report: OnSeconds) -> Path:
+            def make(folder: Path) -> None:
+                self.tools.ffmpeg(self._chunk_arguments(self.film, plan, chunk), cwd=folder, on_seconds=report)
+                for rung in self.rungs:
+                    _demand_frames(self._count_frames(folder / f"{rung.name}.mp4"), plan, chunk)
+
+            return self._run(f"chunk-{chunk.number:05d}", self._chunk_arguments(_FILM, plan, chunk), make)
+
+        return self._each_chunk("video", plan, plan.chunks, encode_chunk)
+
+    def _each_chunk(
+        self, label: str, plan: Plan, chunks: Sequence[Chunk], work: Callable[[Chunk, OnSeconds], Path]
+    ) -> list[Path]:
+        """What `work` makes of each chunk, several at once, under one bar."""
         done: dict[int, float] = {}
         lock = threading.Lock()
-        with self.reporter.bar("video", float(plan.duration)) as bar:
+        with self.reporter.bar(label, float(plan.duration)) as bar:
 
             def report(chunk: Chunk, seconds: float) -> None:
                 with lock:
                     done[chunk.number] = seconds
                     bar.update(sum(done.values()))
 
-            def encode_chunk(chunk: Chunk) -> Path:
-                def make(folder: Path) -> None:
-                    arguments = self._chunk_arguments(self.film, plan, chunk)
-                    self.tools.ffmpeg(arguments, cwd=folder, on_seconds=functools.partial(report, chunk))
-                    self._demand_frames(folder, plan, chunk)
-
-                folder = self._run(f"chunk-{chunk.number:05d}", self._chunk_arguments(_FILM, plan, chunk), make)
+            def one(chunk: Chunk) -> Path:
+                folder = work(chunk, functools.partial(report, chunk))
                 report(chunk, float(chunk.frames / plan.frame_rate))
                 return folder
 
-            return self._in_parallel([functools.partial(encode_chunk, chunk) for chunk in plan.chunks])
+            return self._in_parallel([functools.partial(one, chunk) for chunk in chunks])
 
     def _chunk_arguments(self, film: str, plan: Plan, chunk: Chunk) -> list[str]:
         return commands.chunk_video(film, self.source, plan, self.rungs, chunk, self.settings.preset)
 
-    def _demand_frames(self, folder: Path, plan: Plan, chunk: Chunk) -> None:
-        """Raises _SeekAstray, or CheckError where nothing was sought, if a rung does not have its frames."""
-        for rung in self.rungs:
-            entries = ["-v", "error", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
-            found = self.tools.ffprobe([*entries, str(folder / f"{rung.name}.mp4")]).strip()
-            if found != str(chunk.frames):
-                error = _SeekAstray if plan.by_seek else CheckError
-                raise error(f"chunk {chunk.number} has {found or 'no'} frames, expected {chunk.frames}")
+    def _count_frames(self, file: Path) -> int:
+        entries = ["-v", "error", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
+        return int(self.tools.ffprobe([*entries, str(file)]).strip() or 0)
 
     def _in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results, in order. The first failure ends the others."""
@@ -412,7 +453,7 @@ class _Job:
             pictures = poster.split_pictures(self.tools.ffmpeg_bytes(thumbnails, cwd=folder))
             keyframe = range_.start + poster.best_picture(pictures[range_.start :])
             # Half a frame early, for ffmpeg takes the first picture that is not before the time given.
-            frame = max(Fraction(0), keyframe * self.plan.gop_frames - Fraction(1, 2))
+            frame = max(Fraction(0), self.plan.keyframes[keyframe] - Fraction(1, 2))
             arguments = commands.poster_picture(
                 f"../{video.name}/{top.name}.mp4", frame / self.plan.frame_rate, _POSTER
             )
@@ -467,6 +508,18 @@ class _Job:
             packaging.text_rendition(number, stream, path.stat().st_size, self.plan, default=default)
             for (number, stream, path), default in zip(there, defaults, strict=True)
         ]
+
+
+def _demand_frames(found: int, plan: Plan, chunk: Chunk) -> None:
+    """Raises _SeekAstray, or CheckError where nothing was sought, if a chunk does not have its frames."""
+    if found != chunk.frames:
+        error = _SeekAstray if plan.by_seek else CheckError
+        raise error(f"chunk {chunk.number} has {found or 'no'} frames, expected {chunk.frames}")
+
+
+def _scores(file: Path) -> list[float]:
+    with file.open(encoding="utf-8") as lines:
+        return shots.parse_scores(lines)
 
 
 def _write_manifest(folder: Path, finished: Package, reporter: Reporter) -> None:

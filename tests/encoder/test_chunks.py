@@ -13,16 +13,19 @@ from tests.encoder.test_ladder import source_of
 rates = st.sampled_from([Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(100)])
 
 
-@given(rates, st.integers(1, 100_000), st.floats(0.5, 10), st.floats(0.1, 300))
-def test_chunks_cover_the_film_once_in_whole_gops(rate: Fraction, frames: int, segment: float, chunk: float) -> None:
-    plan = plan_chunks(source_of(frame_rate=rate, frames=frames), segment, chunk)
+@given(rates, st.integers(1, 100_000), st.floats(0.5, 10), st.floats(0.1, 300), st.sets(st.integers(1, 100_000)))
+def test_chunks_cover_the_film_once_in_whole_segments(
+    rate: Fraction, frames: int, segment: float, chunk: float, cuts: set[int]
+) -> None:
+    plan = plan_chunks(source_of(frame_rate=rate, frames=frames), segment, chunk, {cut for cut in cuts if cut < frames})
     at = 0
     for number, piece in enumerate(plan.chunks):
         assert (piece.number, piece.first) == (number, at)
         assert piece.frames > 0
-        assert piece.first % plan.gop_frames == 0
+        assert piece.first in plan.keyframes
         at += piece.frames
-    assert at == plan.frames == sum(plan.segment_frames) == -(-frames // plan.step)
+    assert at == plan.frames == -(-frames // plan.step)
+    assert tuple(frames for piece in plan.chunks for frames in piece.segments) == plan.segment_frames
 
 
 @given(rates, st.integers(1, 100_000))
@@ -31,10 +34,9 @@ def test_a_frame_is_a_whole_number_of_ticks(rate: Fraction, frames: int) -> None
     assert plan.frame_ticks * plan.frame_rate == plan.timescale >= 10_000
 
 
-def test_gop_is_the_segment_to_the_nearest_frame() -> None:
+def test_segments_without_cuts_are_even_and_none_is_longer_than_asked() -> None:
     plan = plan_chunks(source_of(frame_rate=Fraction(24000, 1001), frames=1000), 4.0, 48.0)
-    assert plan.gop_frames == 96
-    assert plan.segment_frames == (96,) * 10 + (40,)
+    assert plan.segment_frames == (91,) * 10 + (90,)
     assert (plan.timescale, plan.frame_ticks) == (24000, 1001)
 
 
@@ -47,9 +49,9 @@ def test_seek_goes_half_a_frame_before_the_chunk_on_the_films_own_clock() -> Non
 
 
 def test_halved_rate_seeks_in_pictures_of_the_film() -> None:
-    source = source_of(frame_rate=Fraction(100), frames=501)
+    source = source_of(frame_rate=Fraction(100), frames=499)
     plan = plan_chunks(source, 1, 2)
-    assert (plan.frame_rate, plan.step, plan.frames) == (Fraction(50), 2, 251)
+    assert (plan.frame_rate, plan.step, plan.frames) == (Fraction(50), 2, 250)
     assert seek_time(source, plan, plan.chunks[1]) == Fraction("1.995")
 
 

@@ -84,6 +84,16 @@ def test_every_frame_is_there_once_and_in_place_after_chunks_are_joined(
     assert not any("one piece" in line for line in spoken.lines)
 
 
+def test_segments_begin_where_the_film_cuts_in_every_rung(
+    film: Film, tmp_path: Path, settings: EncoderSettings, reporter: Reporter
+) -> None:
+    shots = "color=red:s=320x180:r=25:d=2.4[a];testsrc2=s=320x180:r=25:d=3[b];[a][b]concat=n=2,format=yuv420p"
+    path = film("two-shots.mkv", "-f", "lavfi", "-i", shots, "-c:v", "ffv1")
+    _, manifest = encoded(path, tmp_path, dataclasses.replace(settings, segment_duration=2.0), reporter)
+    durations = {tuple(Fraction(d, one.timescale) for d in one.durations) for one in videos(manifest)}
+    assert durations == {(Fraction("1.2"), Fraction("1.2"), Fraction("1.52"), Fraction("1.48"))}
+
+
 def test_package_is_whole_and_named_by_its_manifest(
     grey_film: Path, tmp_path: Path, settings: EncoderSettings, reporter: Reporter
 ) -> None:

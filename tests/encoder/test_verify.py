@@ -14,7 +14,7 @@ from encoder.packaging import FileIndex
 from encoder.verify import check_audio, check_video
 from tests.encoder.test_ladder import source_of
 
-PLAN = plan_chunks(source_of(frames=240), 4, 48)  # 24 frames/s: segments of 96, 96 and 48 frames
+PLAN = plan_chunks(source_of(frames=240), 4, 48, cuts=[96, 192])  # 24 frames/s: segments of 96, 96 and 48 frames
 TICKS = PLAN.frame_ticks
 
 
