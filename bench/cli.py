@@ -43,7 +43,12 @@ if TYPE_CHECKING:
 
 BENCHMARKS = {
     "delivery": Where("bench.delivery.cli:delivery", "Our appliance beside nginx, Varnish, Caddy, ATS."),
+    "encode": Where("bench.encode.cli:encode", "Each title's own ladder beside Apple's rungs, every frame scored."),
     "failover": Where("bench.failover.cli:failover", "A region is cut off while a thousand simulated players watch."),
+    "players": Where(
+        "bench.browser.cli:players", "hls.js, dash.js and Shaka in a real browser, and appliances that fail."
+    ),
+    "steering": Where("bench.steering.cli:steering", "Session starts, polls and latency of steering at full size."),
     "fill": Where("bench.fill.cli:fill", "Forecasts, plans and transfers on real popularity data."),
 }
 # Where the page is if nobody says, and if it is free there.

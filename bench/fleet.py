@@ -119,6 +119,8 @@ class Fleet:
         """Raises NetworkError, ProcessFailed."""
         self._logs.mkdir(parents=True, exist_ok=True)
         self.port = find_port(place.host for place in self.places.values())
+        # Chosen here, so that the origin's command is the same when it is started again.
+        self.origin_url = f"http://127.0.0.1:{find_port(['127.0.0.1'])}"
         await self.start_origin()
         self._reporter.say(f"origin at {self.origin_url}")
         await self.start_steering()
@@ -147,7 +149,12 @@ class Fleet:
     # The control plane
 
     async def start_origin(self) -> None:
-        """Starts the origin, the second time where it was."""
+        """Starts the origin, the second time where it was, and also after whatever happened to it."""
+        if (refusal := self._refusals.pop("origin", None)) is not None:
+            refusal.close()
+        if self.is_running("origin"):
+            self.resume("origin")
+            return
         listen = self.origin_url.removeprefix("http://")
         log = str(self.folder / "origin.log")
         options = ("--storage", self._storage, "--listen", listen, "--access-log", log)
@@ -282,9 +289,10 @@ class Fleet:
         self._processes[name].signal(signal.SIGCONT)
 
     def refuse(self, name: str) -> None:
-        """Kills an appliance, and answers every request to its address with 503."""
+        """Kills an appliance or the origin, and answers every request to its address with 503."""
         self.kill(name)
-        self._refusals[name] = _Refusal((self.places[name].host, self.port))
+        host, _, port = (self.origin_url if name == "origin" else self.url(name)).removeprefix("http://").partition(":")
+        self._refusals[name] = _Refusal((host, int(port)))
 
     async def order(self, name: str, what: str) -> None:
         """What an operator orders an appliance to do: drain, resume, scrub. Raises ProcessFailed."""

@@ -11,8 +11,12 @@ from config.field import BYTES, DURATION, INTEGER, PATH, choice, setting
 _PRESET = choice("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
+_LADDER = choice("per-title", "fixed")
+
+
 @dataclass(frozen=True)
 class EncoderSettings:
+    ladder: str = setting("fixed", kind=_LADDER, help="Rungs by trial encodes of this film, or the same for all.")
     work: Path = setting("~/.cache/nearcast/encode", kind=PATH, help="Where finished steps of encodes are kept.")
     segment_duration: float = setting("4s", kind=DURATION, help="Longest video segment; one closed GOP each.")
     preset: str = setting("medium", kind=_PRESET, help="x264 preset: faster, or smaller.")

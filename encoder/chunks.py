@@ -13,13 +13,13 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
 
 from encoder.ladder import output_rate
-from encoder.shots import segment_frames
+from encoder.shots import divide
 from encoder.source import Source
 
 # mp4 times in fewer ticks a second than this trip old players; ffmpeg's own muxer doubles until it is reached.
@@ -28,11 +28,15 @@ _LEAST_TIMESCALE = 10_000
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames [first, first + frames) of the output grid; `segments` are the frames of each segment in it."""
+    """Frames [first, first + frames) of the output grid; `segments` are the frames of each segment in it.
+
+    `shot` is the number of the only shot that it is of; None if it may be of several.
+    """
 
     number: int
     first: int
     segments: tuple[int, ...]
+    shot: int | None = None
 
     @property
     def frames(self) -> int:
@@ -53,7 +57,7 @@ class Plan:
     """How a film is cut. `by_seek`: each chunk seeks to its first picture; else the only chunk reads from the start."""
 
     frame_rate: Fraction  # of the output
-    segment_frames: tuple[int, ...]  # frames in each segment: one GOP each
+    shots: tuple[tuple[int, ...], ...]  # frames in each segment (one GOP each) of each shot
     step: int  # pictures of the film for each frame of the output: 2, 4 ... above 60 frames/s
     by_seek: bool
     chunks: tuple[Chunk, ...]
@@ -76,6 +80,11 @@ class Plan:
         return self.frames / self.frame_rate
 
     @property
+    def segment_frames(self) -> tuple[int, ...]:
+        """Frames in each segment."""
+        return tuple(frames for shot in self.shots for frames in shot)
+
+    @property
     def frames(self) -> int:
         return sum(self.segment_frames)
 
@@ -87,7 +96,19 @@ class Plan:
     def whole(self) -> Plan:
         """The same film in one chunk, for when seeking did not lead where it should."""
         chunk = Chunk(0, 0, self.segment_frames)
-        return Plan(self.frame_rate, self.segment_frames, self.step, by_seek=False, chunks=(chunk,))
+        return replace(self, by_seek=False, chunks=(chunk,))
+
+    def by_shot(self, longest_s: float) -> Plan:
+        """The same film in chunks of one shot each, or of parts of one that is longer than `longest_s`."""
+        if not self.by_seek:
+            return self
+        longest = round(longest_s * self.frame_rate)
+        runs = [(shot, run) for shot, segments in enumerate(self.shots) for run in _runs(segments, longest)]
+        firsts = accumulate((sum(run) for _, run in runs), initial=0)
+        chunks = (
+            Chunk(at, first, run, shot) for at, (first, (shot, run)) in enumerate(zip(firsts, runs, strict=False))
+        )
+        return replace(self, chunks=tuple(chunks))
 
 
 def plan_chunks(source: Source, segment_duration: float, chunk_duration: float, cuts: Iterable[int] = ()) -> Plan:
@@ -98,21 +119,24 @@ def plan_chunks(source: Source, segment_duration: float, chunk_duration: float, 
     rate = output_rate(source.video.frame_rate)
     step = int(source.video.frame_rate / rate)
     frames = -(-source.video.frames // step)
-    segments = segment_frames(frames, cuts, rate, segment_duration)
+    shots = divide(frames, cuts, rate, segment_duration)
     by_seek = source.video.is_constant and source.is_seekable
     longest = round(chunk_duration * rate) if by_seek else frames
-    return Plan(rate, segments, step, by_seek, tuple(_chunks(segments, longest)))
+    runs = list(_runs([part for shot in shots for part in shot], longest))
+    firsts = accumulate(map(sum, runs), initial=0)
+    chunks = (Chunk(number, first, run) for number, (first, run) in enumerate(zip(firsts, runs, strict=False)))
+    return Plan(rate, shots, step, by_seek, tuple(chunks))
 
 
-def _chunks(segments: tuple[int, ...], longest: int) -> Iterator[Chunk]:
+def _runs(segments: Sequence[int], longest: int) -> Iterator[tuple[int, ...]]:
     """Runs of segments of at most `longest` frames; of one segment if that is longer."""
-    number, first, begin, length = 0, 0, 0, 0
-    for at, frames in enumerate(segments):
-        if length and length + frames > longest:
-            yield Chunk(number, first, segments[begin:at])
-            number, first, begin, length = number + 1, first + length, at, 0
-        length += frames
-    yield Chunk(number, first, segments[begin:])
+    run: list[int] = []
+    for frames in segments:
+        if run and sum(run) + frames > longest:
+            yield tuple(run)
+            run = []
+        run.append(frames)
+    yield tuple(run)
 
 
 def seek_time(source: Source, plan: Plan, chunk: Chunk) -> Fraction:

@@ -33,6 +33,8 @@ _AUDIO_BITRATES = {1: "64k", 2: "128k"}
 _FILES_ONLY = {"protocol_whitelist": "file,pipe"}
 # Cloned frames a film that ends early may be completed with; more are a broken film, which the frame count then shows.
 _MOST_CLONED_FRAMES = 120
+# Netflix's model for a screen that is watched from three times its height; built into ffmpeg's libvmaf.
+VMAF_MODEL = "version=vmaf_v0.6.1"
 # Pixels.
 _SCORED_WIDTH = 320
 # What a decoder assumes for a film that does not say: BT.601 up to 576 lines, BT.709 above.
@@ -47,12 +49,60 @@ def chunk_video(film: str, source: Source, plan: Plan, rungs: Sequence[Rung], ch
     """All rungs of a chunk in one job, `{rung}.mp4` each: a job for each rung would decode the film four times."""
     stream = _chunk_frames(film, source, plan, chunk)
     stream, colour = _prepare(stream, source.video)
-    branches = stream.filter_multi_output("split", len(rungs)) if len(rungs) > 1 else [stream]
     outputs = [
-        _scale(branches[at], rung, source.video, colour).output(f"{rung.name}.mp4", **_x264(rung, plan, chunk, preset))
-        for at, rung in enumerate(rungs)
+        _scale(branch, rung, source.video, colour).output(f"{rung.name}.mp4", **_x264(rung, plan, chunk, preset))
+        for branch, rung in zip(_branches(stream, len(rungs)), rungs, strict=True)
     ]
     return _arguments(ffmpeg.merge_outputs(*outputs))
+
+
+def trial_encodes(film: str, source: Source, plan: Plan, rungs: Sequence[Rung], piece: Chunk, preset: str) -> list[str]:
+    """A piece at each rung's size and quality, `{rung}.h264` each: bare streams, as large as a segment will be."""
+    stream, colour = _prepare(_chunk_frames(film, source, plan, piece), source.video)
+    sizes = list(dict.fromkeys((rung.width, rung.height) for rung in rungs))
+    scaled: dict[str, Any] = {}
+    for size, branch in zip(sizes, _branches(stream, len(sizes)), strict=True):
+        alike = [rung for rung in rungs if (rung.width, rung.height) == size]
+        pictures = _scale(branch, alike[0], source.video, colour)
+        scaled |= {rung.name: one for rung, one in zip(alike, _branches(pictures, len(alike)), strict=True)}
+    outputs = [
+        scaled[rung.name].output(f"{rung.name}.h264", **{**_x264(rung, plan, piece, preset), "f": "h264"})
+        for rung in rungs
+    ]
+    return _arguments(ffmpeg.merge_outputs(*outputs))
+
+
+def vmaf(
+    film: str, source: Source, plan: Plan, shown: Rung, piece: Chunk, files: Sequence[str], every: int
+) -> list[str]:
+    """Each of `files`, encodes of a piece, beside the film's own frames at the size of `shown`: `{file}.json`.
+
+    `every`: the score of every so many frames.
+    """
+    stream, colour = _prepare(_chunk_frames(film, source, plan, piece), source.video)
+    references = _branches(_scale(stream, shown, source.video, colour), len(files))
+    outputs = []
+    for file, reference in zip(files, references, strict=True):
+        encode = ffmpeg.input(file, **_FILES_ONLY).video
+        # Bicubic, as players do; another filter is worth some points of its own.
+        encode = encode.filter("scale", shown.width, shown.height, flags="bicubic+accurate_rnd+bitexact")
+        # Both counted from 0 in frames: one frame off costs a dozen points.
+        encode = (
+            encode.filter("format", "yuv420p").filter("settb", f"1/({_ratio(plan.frame_rate)})").filter("setpts", "N")
+        )
+        score = ffmpeg.filter(
+            [encode, reference], "libvmaf",
+            model=VMAF_MODEL, n_subsample=every, log_fmt="json", log_path=f"{file}.json", shortest=1,
+        )  # fmt: skip
+        outputs.append(score.output("-", f="null", fps_mode="passthrough"))
+    return _arguments(ffmpeg.merge_outputs(*outputs))
+
+
+def _branches(stream: Any, count: int) -> list[Any]:
+    if count == 1:
+        return [stream]
+    split = stream.filter_multi_output("split", count)
+    return [split[at] for at in range(count)]
 
 
 def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: str) -> list[str]:
@@ -76,7 +126,7 @@ def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
         stream = stream.filter("fps", fps=_ratio(rate), start_time=0)
         # The fps filter may find a frame less than we do, from the last picture's length.
         stream = stream.filter("tpad", stop=_MOST_CLONED_FRAMES, stop_mode="clone")
-        stream = stream.filter("trim", end_frame=chunk.frames)
+        stream = stream.filter("trim", start_frame=chunk.first, end_frame=chunk.first + chunk.frames)
     else:
         # -seek_timestamp: the time is on the film's own clock, not relative to whichever stream begins first.
         seek = _seconds(seek_time(source, plan, chunk))
@@ -146,9 +196,8 @@ def _x264(rung: Rung, plan: Plan, chunk: Chunk, preset: str) -> dict[str, Any]:
         "preset": preset,
         "profile:v": rung.profile,
         "level:v": rung.level,
-        "crf": rung.crf,
-        "maxrate": rung.maxrate,
-        "bufsize": rung.bufsize,
+        "crf": f"{rung.crf_of(chunk.shot):g}",
+        **({"maxrate": rung.maxrate, "bufsize": rung.bufsize} if rung.maxrate else {}),
         "x264-params": ":".join(f"{key}={value}" for key, value in gop.items()),
         # Half a frame early: a frame is forced if it is not before the time given.
         "force_key_frames": ",".join(

@@ -7,6 +7,7 @@ that its size is meant for. Pure: a `Source` in, rungs out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,8 +16,10 @@ from encoder.source import Source, VideoStream
 # Boxes that a rung fits into, whatever the film's shape; a film that stands on end gets them on end. Apple's authoring
 # guide with its doubled rungs left out: under a constant rate factor two rungs of one size differ too little.
 _BOXES = ((3840, 2160), (2560, 1440), (1920, 1080), (1280, 720), (960, 540), (640, 360), (416, 234))
+# Boxes of a ladder that is chosen by quality: closer, for rungs then stand where they are worth their bits.
+_CLOSE_BOXES = (*_BOXES[:3], (1600, 900), (1280, 720), (960, 540), (768, 432), (640, 360), (480, 270), (384, 216))
 # A rung must be this much smaller than the one above: closer ones cost storage and a switch that nobody sees.
-_STEP = 0.8
+_STEP, _CLOSE_STEP = 0.8, 0.9
 # Below the film's own size nothing smaller is worth a rung.
 _SMALLEST_SIDE = 90
 # x264's scale. The cap decides for hard films; 21 keeps easy ones near VMAF 94 at the top rung.
@@ -27,6 +30,8 @@ _CAP_1080P = 6_000_000
 _CAP_PIXELS = 1920 * 1080
 _CAP_EXPONENT = 0.75
 _CAP_RATE = 30
+_HIGHEST_1080P = 7_800_000
+_MOST_PEAK = 2
 # HLS asks that the peak be at most twice the average; a buffer of a second and a half keeps a 4 s segment within 1.4.
 _BUFFER_S = 1.5
 # Above 60 frames/s no common player has a hardware decoder for H.264 at full size, and the bits go up for nothing that
@@ -45,32 +50,69 @@ _LEVELS = (
 
 @dataclass(frozen=True)
 class Rung:
-    """One video rendition to be made. Square pixels; `maxrate` in bit/s, `bufsize` in bits."""
+    """One video rendition to be made. Square pixels; `maxrate` in bit/s, `bufsize` in bits, 0 for no cap.
 
+    `crf` is its quality, x264's constant rate factor; `shot_crfs` are those of shots that have their own.
+    """
+
+    name: str
     width: int
     height: int
-    crf: int
+    crf: float
     maxrate: int
     bufsize: int
     level: str
     profile: str = "high"
+    vmaf: float = 0.0  # what it was chosen to have; 0 if it was not chosen by that
+    shot_crfs: tuple[float, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return f"v{self.height}"
+    def crf_of(self, shot: int | None) -> float:
+        return self.shot_crfs[shot] if shot is not None and self.shot_crfs else self.crf
 
 
 def ladder(source: Source) -> tuple[Rung, ...]:
-    """The rungs of a film, largest first; at least one, none larger than the film."""
-    width, height = display_size(source.video)
+    """The rungs that fit a film whatever it shows, largest first; at least one, none larger than the film."""
     rate = output_rate(source.video.frame_rate)
+    return tuple(_rung(*size, rate) for size in _sizes(source, _BOXES, _STEP))
+
+
+def candidate_sizes(source: Source) -> list[tuple[int, int]]:
+    """Widths and heights that a rung may have, largest first; at least one."""
+    return _sizes(source, _CLOSE_BOXES, _CLOSE_STEP)
+
+
+def rung_of(
+    source: Source, size: tuple[int, int], crf: float, *, name: str, average_bps: float = 0.0, vmaf: float = 0.0
+) -> Rung:
+    """A rung that was chosen by its quality; capped at twice its average, as HLS asks, or not if that is not known."""
+    rate = output_rate(source.video.frame_rate)
+    cap = round(_MOST_PEAK * average_bps / 1000) * 1000
+    return Rung(
+        name=name,
+        width=size[0],
+        height=size[1],
+        crf=round(crf, 2),
+        maxrate=cap,
+        bufsize=cap,
+        level=_level(*size, rate, cap or round(highest_bps(size, rate))),
+        vmaf=round(vmaf, 2),
+    )
+
+
+def highest_bps(size: tuple[int, int], rate: Fraction) -> float:
+    """What no rung exceeds on average, in bit/s: Apple's highest, 7.8 Mbit/s for 1080p at up to 30 frames/s."""
+    return _HIGHEST_1080P / _CAP_1080P * _cap(*size, rate)
+
+
+def _sizes(source: Source, boxes: Sequence[tuple[int, int]], step: float) -> list[tuple[int, int]]:
+    width, height = display_size(source.video)
     sizes: list[tuple[int, int]] = []
-    for box in (None, *_BOXES):
+    for box in (None, *boxes):
         size = _fit(width, height, box or _BOXES[0])
         # The first size is the film's own (or the largest box); a box that it fits into as it is adds nothing.
-        if not sizes or (size[1] <= _STEP * sizes[-1][1] and min(size) >= _SMALLEST_SIDE):
+        if not sizes or (size[1] <= step * sizes[-1][1] and min(size) >= _SMALLEST_SIDE):
             sizes.append(size)
-    return tuple(_rung(*size, rate) for size in sizes)
+    return sizes
 
 
 def display_size(video: VideoStream) -> tuple[int, int]:
@@ -104,10 +146,9 @@ def _even(wanted: float, limit: int) -> int:
 
 
 def _rung(width: int, height: int, rate: Fraction) -> Rung:
-    tempo = math.sqrt(max(1.0, float(rate) / _CAP_RATE))
-    cap = _CAP_1080P * (width * height / _CAP_PIXELS) ** _CAP_EXPONENT * tempo
-    maxrate = max(50_000, round(cap / 1000) * 1000)
+    maxrate = max(50_000, round(_cap(width, height, rate) / 1000) * 1000)
     return Rung(
+        name=f"v{height}",
         width=width,
         height=height,
         crf=_CRF,
@@ -115,6 +156,12 @@ def _rung(width: int, height: int, rate: Fraction) -> Rung:
         bufsize=round(maxrate * _BUFFER_S),
         level=_level(width, height, rate, maxrate),
     )
+
+
+def _cap(width: int, height: int, rate: Fraction) -> float:
+    tempo = math.sqrt(max(1.0, float(rate) / _CAP_RATE))
+    scale: float = (width * height / _CAP_PIXELS) ** _CAP_EXPONENT
+    return _CAP_1080P * scale * tempo
 
 
 def _level(width: int, height: int, rate: Fraction, maxrate: int) -> str:

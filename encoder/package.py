@@ -93,6 +93,7 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sample_rate: int = 0
     iframe_playlist: str = ""
     iframe_bandwidth: int = 0
+    vmaf: float = 0.0  # mean quality that it was made to have, at the largest rendition's size; 0: nobody asked for one
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

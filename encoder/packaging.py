@@ -119,6 +119,7 @@ def video_rendition(rung: Rung, plan: Plan, index: FileIndex, codecs: str) -> Re
         frame_rate=f"{plan.frame_rate.numerator}/{plan.frame_rate.denominator}",
         iframe_playlist=f"{rung.name}-iframes.m3u8",
         iframe_bandwidth=peak_bandwidth(index.durations, [i.length for i in index.iframes], index.timescale),
+        vmaf=rung.vmaf,
     )
 
 

@@ -9,55 +9,44 @@ command finishes what is left; the same film gives the same bytes, so the packag
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import functools
 import hashlib
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from config.encoder import EncoderSettings
 from config.errors import ConfigError, Problem
-from config.progress import Bar, Reporter
+from config.progress import Reporter
 from config.units import show_duration
-from encoder import commands, manifests, package, packaging, poster, shots, verify
-from encoder.chunks import Chunk, Plan, plan_chunks
-from encoder.errors import CheckError, EncodeError, PackageError, SourceError, ToolError
+from encoder import commands, manifests, package, packaging, poster, verify
+from encoder.chunks import Chunk, Plan
+from encoder.errors import EncodeError, PackageError, SourceError, ToolError
 from encoder.ladder import Rung, ladder
 from encoder.package import Package, Rendition, StoredFile
 from encoder.packaging import FileIndex
 from encoder.probe import demand_film, film_url, read_film
 from encoder.process import OnSeconds, Tools, full_disk_is_space_error, versions
+from encoder.search import divide, find_ladder
 from encoder.source import Source
 from encoder.steps import Steps, demand_space, key_of, locked, sync, sync_folder
 from encoder.subtitles import shift_cues
+from encoder.work import FILM, RECIPE, Work, demand_frames
 
-# Part of every key: raised when our own code makes other bytes of the same commands.
-_RECIPE = "nearcast-2"
-# Stands for the film's path in the arguments that name a step: the same film elsewhere is the same step.
-_FILM = "FILM"
 _READ_SIZE = 1024 * 1024
 # What a rung takes on average, as a share of its cap; only to ask beforehand whether the disk may hold the result.
 _USUAL_SHARE = 0.5
 # Chunks, joined rungs and packaged files exist at the same time.
 _COPIES = 3
 _MASTER, _MPD, _POSTER = "master.m3u8", "manifest.mpd", "poster.jpg"
-
-Result = TypeVar("Result")
-
-
-class _SeekAstray(EncodeError):
-    """A chunk that was reached by seeking does not have its frames: this film cannot be cut."""
 
 
 def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporter: Reporter, name: str = "") -> Path:
@@ -79,8 +68,8 @@ def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporte
         digest, tools_version = _digest_film(film, reporter), versions(tools)
         # All that the bytes of the result depend on. Chunks are: each begins with an empty rate control.
         key = key_of(
-            _RECIPE, digest, title, name, tools_version, settings.preset,
-            str(settings.segment_duration), str(settings.chunk_duration),
+            RECIPE, digest, title, name, tools_version, settings.preset,
+            settings.ladder, str(settings.segment_duration), str(settings.chunk_duration),
         )  # fmt: skip
         done = settings.work / f"{digest[:32]}-{key}.done"
 
@@ -179,7 +168,7 @@ def _start(
         reporter.say(f"{film.name}: {sentence}")
     path = film
     if not source.is_seekable:
-        inputs = (_RECIPE, digest, tools_version, *commands.remux(_FILM, source, "film.mkv"))
+        inputs = (RECIPE, digest, tools_version, *commands.remux(FILM, source, "film.mkv"))
 
         def make(folder: Path) -> None:
             tools.ffmpeg(commands.remux(film_url(film), source, "film.mkv"), cwd=folder)
@@ -191,9 +180,11 @@ def _start(
             # Matroska cannot hold every stream there is. As one chunk the film needs no seeking.
             reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
             path, source = film, _read(film, tools, reporter)
-    plan = plan_chunks(source, settings.segment_duration, settings.chunk_duration)
-    job = _Job(film_url(path), digest, tools_version, source, ladder(source), plan, tools, steps, settings, reporter)
-    return job.cut()
+    work = Work(film_url(path), digest, tools_version, source, tools, steps, settings, reporter)
+    plan = divide(work)
+    if settings.ladder == "fixed":
+        return _Job(work, plan, ladder(source))
+    return _Job(work, plan.by_shot(settings.chunk_duration), find_ladder(work, plan))
 
 
 def _read(film: Path, tools: Tools, reporter: Reporter) -> Source:
@@ -212,89 +203,30 @@ class _Track(NamedTuple):
 class _Job:
     """One film on its way. Each method is a step: it returns the folder that the next ones read."""
 
-    film: str  # as an ffmpeg URL
-    digest: str
-    tools_version: str
-    source: Source
-    rungs: tuple[Rung, ...]
+    work: Work
     plan: Plan
-    tools: Tools
-    steps: Steps
-    settings: EncoderSettings
-    reporter: Reporter
-
-    def cut(self) -> _Job:
-        """The same job, its segments beginning where the film's shots do."""
-        cuts = self._chunked(self._cuts)
-        plan = plan_chunks(self.source, self.settings.segment_duration, self.settings.chunk_duration, cuts)
-        return dataclasses.replace(self, plan=plan)
+    rungs: tuple[Rung, ...]
 
     def make(self, title: str, name: str) -> Path:
         """The folder with all files of the package."""
         caps = sum(rung.maxrate for rung in self.rungs) / 8 * float(self.plan.duration)
-        demand_space(self.steps.folder, round(caps * _USUAL_SHARE * _COPIES) + self.settings.min_free_space)
+        demand_space(self.work.steps.folder, round(caps * _USUAL_SHARE * _COPIES) + self.work.settings.min_free_space)
         sizes = ", ".join(f"{rung.width}x{rung.height}" for rung in self.rungs)
-        self.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {sizes}")
+        self.work.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {sizes}")
         video = self._video()
-        audios = [self._audio(number) for number in range(1, len(self.source.audios) + 1)]
+        audios = [self._audio(number) for number in range(1, len(self.work.source.audios) + 1)]
         texts = self._texts()
         packaged = self._packaged(video, audios)
         tracks = self._tracks(packaged)
         self._verify(packaged, tracks)
         return self._assembled(title, name, packaged, self._poster(video), texts, tracks)
 
-    def _run(self, name: str, inputs: Sequence[str], make: Callable[[Path], object]) -> Path:
-        return self.steps.run(name, (_RECIPE, self.digest, self.tools_version, *inputs), make)
-
-    def _ffmpeg(self, name: str, arguments: Callable[[str], list[str]], bar: Bar) -> Path:
-        """A step that is one run of ffmpeg on the film."""
-
-        def make(folder: Path) -> None:
-            self.tools.ffmpeg(arguments(self.film), cwd=folder, on_seconds=bar.update)
-
-        return self._run(name, arguments(_FILM), make)
-
-    def _chunked(self, work: Callable[[Plan], Result]) -> Result:
-        """What `work` makes of the film in chunks; in one, if a chunk that was sought does not have its frames."""
-        # Found out once, remembered: a killed encode must not find it out again.
-        astray = self.steps.folder / "one-chunk"
-        if not astray.exists():
-            try:
-                return work(self.plan)
-            except _SeekAstray as error:
-                self.reporter.say(f"{error}; the film is encoded in one piece instead")
-                astray.touch()
-        return work(self.plan.whole())
-
-    def _cuts(self, plan: Plan) -> list[int]:
-        """The frames that begin a shot."""
-        scores = "scores.txt"
-        # Each but the first begins a frame early, for a score says what changed since the frame before.
-        looked_at = [chunk if not chunk.first else chunk.after_one_more() for chunk in plan.chunks]
-
-        def look(chunk: Chunk, report: OnSeconds) -> Path:
-            def make(folder: Path) -> None:
-                arguments = commands.scene_scores(self.film, self.source, plan, chunk, scores)
-                self.tools.ffmpeg(arguments, cwd=folder, on_seconds=report)
-                _demand_frames(len(_scores(folder / scores)), plan, chunk)
-
-            return self._run(
-                f"shots-{chunk.number:05d}", commands.scene_scores(_FILM, self.source, plan, chunk, ""), make
-            )
-
-        folders = self._each_chunk("shots", plan, looked_at, look)
-        return [
-            chunk.first + cut
-            for chunk, folder in zip(looked_at, folders, strict=True)
-            for cut in shots.find_cuts(_scores(folder / scores))
-        ]
-
     def _video(self) -> Path:
         """`{rung}.mp4` of each rung, whole."""
-        return self._chunked(self._joined)
+        return self.work.chunked(self.plan, self._joined)
 
     def _joined(self, plan: Plan) -> Path:
-        inputs = [argument for chunk in plan.chunks for argument in self._chunk_arguments(_FILM, plan, chunk)]
+        inputs = [argument for chunk in plan.chunks for argument in self._chunk_arguments(FILM, plan, chunk)]
 
         def make(folder: Path) -> None:
             chunks = self._chunks(plan)
@@ -302,11 +234,11 @@ class _Job:
                 listing = folder / f"{rung.name}.txt"
                 # The names of steps need no quoting, and relative ones no escape from strange work folders.
                 listing.write_text("".join(f"file '../{chunk.name}/{rung.name}.mp4'\n" for chunk in chunks))
-                self.tools.ffmpeg(commands.join(listing.name, plan.timescale, f"{rung.name}.mp4"), cwd=folder)
+                self.work.tools.ffmpeg(commands.join(listing.name, plan.timescale, f"{rung.name}.mp4"), cwd=folder)
                 listing.unlink()
 
-        joined = self._run("video", inputs, make)
-        for chunk in self.steps.folder.glob("chunk-*"):
+        joined = self.work.run("video", inputs, make)
+        for chunk in self.work.steps.folder.glob("chunk-*"):
             shutil.rmtree(chunk)
         return joined
 
@@ -315,82 +247,50 @@ class _Job:
 
         def encode_chunk(chunk: Chunk, report: OnSeconds) -> Path:
             def make(folder: Path) -> None:
-                self.tools.ffmpeg(self._chunk_arguments(self.film, plan, chunk), cwd=folder, on_seconds=report)
+                self.work.tools.ffmpeg(
+                    self._chunk_arguments(self.work.film, plan, chunk), cwd=folder, on_seconds=report
+                )
                 for rung in self.rungs:
-                    _demand_frames(self._count_frames(folder / f"{rung.name}.mp4"), plan, chunk)
+                    demand_frames(self._count_frames(folder / f"{rung.name}.mp4"), plan, chunk)
 
-            return self._run(f"chunk-{chunk.number:05d}", self._chunk_arguments(_FILM, plan, chunk), make)
+            return self.work.run(f"chunk-{chunk.number:05d}", self._chunk_arguments(FILM, plan, chunk), make)
 
-        return self._each_chunk("video", plan, plan.chunks, encode_chunk)
-
-    def _each_chunk(
-        self, label: str, plan: Plan, chunks: Sequence[Chunk], work: Callable[[Chunk, OnSeconds], Path]
-    ) -> list[Path]:
-        """What `work` makes of each chunk, several at once, under one bar."""
-        done: dict[int, float] = {}
-        lock = threading.Lock()
-        with self.reporter.bar(label, float(plan.duration)) as bar:
-
-            def report(chunk: Chunk, seconds: float) -> None:
-                with lock:
-                    done[chunk.number] = seconds
-                    bar.update(sum(done.values()))
-
-            def one(chunk: Chunk) -> Path:
-                folder = work(chunk, functools.partial(report, chunk))
-                report(chunk, float(chunk.frames / plan.frame_rate))
-                return folder
-
-            return self._in_parallel([functools.partial(one, chunk) for chunk in chunks])
+        return self.work.each("video", plan, plan.chunks, encode_chunk)
 
     def _chunk_arguments(self, film: str, plan: Plan, chunk: Chunk) -> list[str]:
-        return commands.chunk_video(film, self.source, plan, self.rungs, chunk, self.settings.preset)
+        return commands.chunk_video(film, self.work.source, plan, self.rungs, chunk, self.work.settings.preset)
 
     def _count_frames(self, file: Path) -> int:
         entries = ["-v", "error", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
-        return int(self.tools.ffprobe([*entries, str(file)]).strip() or 0)
-
-    def _in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
-        """The results, in order. The first failure ends the others."""
-        jobs = self.settings.jobs or (os.cpu_count() or 1) // commands.X264_THREADS
-        pool = ThreadPoolExecutor(max(1, jobs))
-        try:
-            futures = [pool.submit(call) for call in calls]
-            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            return [future.result() for future in sorted(finished, key=futures.index)]
-        except _SeekAstray:
-            raise  # the tools are still needed; what runs now may end
-        except BaseException:
-            self.tools.close()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return int(self.work.tools.ffprobe([*entries, str(file)]).strip() or 0)
 
     def _audio(self, number: int) -> Path:
         """`a{number}.mp4`."""
-        stream = self.source.audios[number - 1]
-        with self.reporter.bar(f"audio {number}", float(self.plan.duration)) as bar:
-            return self._ffmpeg(
-                f"audio-{number}", lambda film: commands.audio(film, self.source, stream, f"a{number}.mp4"), bar
+        stream = self.work.source.audios[number - 1]
+        with self.work.reporter.bar(f"audio {number}", float(self.plan.duration)) as bar:
+            return self.work.ffmpeg(
+                f"audio-{number}", lambda film: commands.audio(film, self.work.source, stream, f"a{number}.mp4"), bar
             )
 
     def _texts(self) -> Path:
         """`t{number}.vtt` of each text stream that has a cue within the film."""
 
         def make(folder: Path) -> None:
-            for number, stream in enumerate(self.source.texts, 1):
+            for number, stream in enumerate(self.work.source.texts, 1):
                 path = folder / f"t{number}.vtt"
-                self.tools.ffmpeg(commands.captions(self.film, stream, path.name), cwd=folder)
-                shift, duration = -float(self.source.video.start), float(self.plan.duration)
+                self.work.tools.ffmpeg(commands.captions(self.work.film, stream, path.name), cwd=folder)
+                shift, duration = -float(self.work.source.video.start), float(self.plan.duration)
                 webvtt, cues = shift_cues(path.read_text(encoding="utf-8"), shift, duration)
                 if cues:
                     path.write_text(webvtt, encoding="utf-8")
                 else:
                     path.unlink()
-                    self.reporter.say(f"stream {stream.index} (subtitle, {stream.codec}) is left out: it has no cues")
+                    self.work.reporter.say(
+                        f"stream {stream.index} (subtitle, {stream.codec}) is left out: it has no cues"
+                    )
 
-        arguments = [a for stream in self.source.texts for a in commands.captions(_FILM, stream, "")]
-        return self._run("captions", [*arguments, str(self.source.video.start), str(self.plan.duration)], make)
+        arguments = [a for stream in self.work.source.texts for a in commands.captions(FILM, stream, "")]
+        return self.work.run("captions", [*arguments, str(self.work.source.video.start), str(self.plan.duration)], make)
 
     def _packaged(self, video: Path, audios: Sequence[Path]) -> Path:
         """Every rung and track as the packager leaves it, and its MPDs."""
@@ -402,9 +302,9 @@ class _Job:
 
         def make(folder: Path) -> None:
             for arguments in runs:
-                self.tools.packager(arguments, cwd=folder)
+                self.work.tools.packager(arguments, cwd=folder)
 
-        return self._run("packaged", [argument for run in runs for argument in run], make)
+        return self.work.run("packaged", [argument for run in runs for argument in run], make)
 
     def _tracks(self, packaged: Path) -> list[_Track]:
         codecs: dict[str, str] = {}
@@ -414,8 +314,8 @@ class _Job:
         for rung in self.rungs:
             index = packaging.read_index(packaged / f"{rung.name}.mp4")
             tracks.append(_Track(packaging.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"]), index))
-        defaults = packaging.only_first([stream.default for stream in self.source.audios], at_least_one=True)
-        for number, (stream, default) in enumerate(zip(self.source.audios, defaults, strict=True), 1):
+        defaults = packaging.only_first([stream.default for stream in self.work.source.audios], at_least_one=True)
+        for number, (stream, default) in enumerate(zip(self.work.source.audios, defaults, strict=True), 1):
             index = packaging.read_index(packaged / f"a{number}.mp4")
             rendition = packaging.audio_rendition(number, stream, index, codecs[f"a{number}.mp4"], default=default)
             tracks.append(_Track(rendition, index))
@@ -430,18 +330,18 @@ class _Job:
 
         def make(_: Path) -> None:
             done: dict[str, float] = {}
-            with self.reporter.bar("verify", float(self.plan.duration) * len(tracks)) as bar:
+            with self.work.reporter.bar("verify", float(self.plan.duration) * len(tracks)) as bar:
 
                 def decode(rendition: Rendition) -> None:
                     def report(seconds: float) -> None:
                         done[rendition.name] = seconds
                         bar.update(sum(list(done.values())))
 
-                    verify.decode(self.tools, packaged, rendition, self.plan, report)
+                    verify.decode(self.work.tools, packaged, rendition, self.plan, report)
 
-                self._in_parallel([functools.partial(decode, rendition) for rendition, _ in tracks])
+                self.work.in_parallel([functools.partial(decode, rendition) for rendition, _ in tracks])
 
-        self._run("verified", [packaged.name], make)
+        self.work.run("verified", [packaged.name], make)
 
     def _poster(self, video: Path) -> Path:
         """`poster.jpg`, from the best of the keyframes that may be it."""
@@ -450,16 +350,16 @@ class _Job:
         def make(folder: Path) -> None:
             range_ = poster.candidates(len(self.plan.segment_frames))
             thumbnails = commands.keyframe_thumbnails(f"../{video.name}/{smallest.name}.mp4", range_.stop)
-            pictures = poster.split_pictures(self.tools.ffmpeg_bytes(thumbnails, cwd=folder))
+            pictures = poster.split_pictures(self.work.tools.ffmpeg_bytes(thumbnails, cwd=folder))
             keyframe = range_.start + poster.best_picture(pictures[range_.start :])
             # Half a frame early, for ffmpeg takes the first picture that is not before the time given.
             frame = max(Fraction(0), self.plan.keyframes[keyframe] - Fraction(1, 2))
             arguments = commands.poster_picture(
                 f"../{video.name}/{top.name}.mp4", frame / self.plan.frame_rate, _POSTER
             )
-            self.tools.ffmpeg(arguments, cwd=folder)
+            self.work.tools.ffmpeg(arguments, cwd=folder)
 
-        return self._run("poster", [video.name], make)
+        return self.work.run("poster", [video.name], make)
 
     def _assembled(
         self, title: str, name: str, packaged: Path, pictures: Path, captions: Path, tracks: Sequence[_Track]
@@ -484,23 +384,23 @@ class _Job:
                 title=title,
                 name=name,
                 duration=float(self.plan.duration),
-                source_digest=self.digest,
-                encoder=f"{self.tools_version}, x264 {self.settings.preset}",
+                source_digest=self.work.digest,
+                encoder=f"{self.work.tools_version}, x264 {self.work.settings.preset}",
                 renditions=renditions,
                 files=(),
                 poster=_POSTER,
             )
             (folder / _MASTER).write_text(manifests.multivariant(finished), encoding="utf-8")
             (folder / _MPD).write_text(manifests.mpd(finished), encoding="utf-8")
-            _write_manifest(folder, finished, self.reporter)
+            _write_manifest(folder, finished, self.work.reporter)
 
-        return self._run("package", [title, name, packaged.name, pictures.name, captions.name], make)
+        return self.work.run("package", [title, name, packaged.name, pictures.name, captions.name], make)
 
     def _text_renditions(self, captions: Path) -> list[Rendition]:
         """A rendition for each track of captions that has cues."""
         there = [
             (number, stream, captions / f"t{number}.vtt")
-            for number, stream in enumerate(self.source.texts, 1)
+            for number, stream in enumerate(self.work.source.texts, 1)
             if (captions / f"t{number}.vtt").exists()
         ]
         defaults = packaging.only_first([stream.default for _, stream, _ in there], at_least_one=False)
@@ -508,18 +408,6 @@ class _Job:
             packaging.text_rendition(number, stream, path.stat().st_size, self.plan, default=default)
             for (number, stream, path), default in zip(there, defaults, strict=True)
         ]
-
-
-def _demand_frames(found: int, plan: Plan, chunk: Chunk) -> None:
-    """Raises _SeekAstray, or CheckError where nothing was sought, if a chunk does not have its frames."""
-    if found != chunk.frames:
-        error = _SeekAstray if plan.by_seek else CheckError
-        raise error(f"chunk {chunk.number} has {found or 'no'} frames, expected {chunk.frames}")
-
-
-def _scores(file: Path) -> list[float]:
-    with file.open(encoding="utf-8") as lines:
-        return shots.parse_scores(lines)
 
 
 def _write_manifest(folder: Path, finished: Package, reporter: Reporter) -> None:

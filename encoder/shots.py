@@ -34,8 +34,8 @@ def find_cuts(scores: Sequence[float]) -> list[int]:
     return [number for number, score in enumerate(scores) if number and score >= CUT_SCORE]
 
 
-def segment_frames(frames: int, cuts: Iterable[int], rate: Fraction, longest_s: float) -> tuple[int, ...]:
-    """How many frames each segment has: one shot each, or even parts of one that is longer than `longest_s`."""
+def divide(frames: int, cuts: Iterable[int], rate: Fraction, longest_s: float) -> tuple[tuple[int, ...], ...]:
+    """The shots of a film, each as its segments' frames: one segment, or even parts of at most `longest_s`."""
     shortest = max(1, round(SHORTEST_S * rate))
     longest = max(1, int(Fraction(longest_s) * rate))
     bounds = [0]
@@ -43,11 +43,11 @@ def segment_frames(frames: int, cuts: Iterable[int], rate: Fraction, longest_s: 
         if cut - bounds[-1] >= shortest and frames - cut >= shortest:
             bounds.append(cut)
     bounds.append(frames)
-    return tuple(part for start, end in pairwise(bounds) for part in _split(end - start, longest))
+    return tuple(_split(end - start, longest) for start, end in pairwise(bounds))
 
 
-def _split(frames: int, longest: int) -> list[int]:
+def _split(frames: int, longest: int) -> tuple[int, ...]:
     """Even parts of at most `longest` frames, the longer ones first."""
     parts = -(-frames // longest)
     whole, rest = divmod(frames, parts)
-    return [whole + 1] * rest + [whole] * (parts - rest)
+    return (whole + 1,) * rest + (whole,) * (parts - rest)

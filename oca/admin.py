@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from oca.report import Players
 
 if TYPE_CHECKING:
     from oca.appliance import Appliance
@@ -23,6 +26,7 @@ class _Collector:
         appliance = self._appliance
         load = appliance.load
         total = load.total
+        players = appliance.experience.players(time.monotonic()) or Players(0, 0, 0, 0)
         for name, text, value in (
             ("nearcast_oca_requests", "Answers given.", total["requests"]),
             ("nearcast_oca_sent_bytes", "Bytes of content sent.", total["bytes_sent"]),
@@ -40,6 +44,8 @@ class _Collector:
             yield CounterMetricFamily(name, text, value)
         for name, text, gauge in (
             ("nearcast_oca_connections", "Clients connected.", total["connections"]),
+            ("nearcast_oca_sessions", "Whose players say anything, of late.", players.sessions),
+            ("nearcast_oca_starved_sessions", "Of four a network, those that starved.", players.starved),
             ("nearcast_oca_serving_bits_per_second", "What is served now.", load.bits_per_second()),
             ("nearcast_oca_capacity_bits_per_second", "What may be served.", appliance.settings.capacity),
             ("nearcast_oca_disk_bytes", "What all volumes may hold.", appliance.volumes.size_bytes),

@@ -32,11 +32,12 @@ from oca import messages, report
 from oca.credentials import Credentials, read_credentials
 from oca.embargoes import Embargoes, numeric_hosts
 from oca.errors import MessageError, NameInUse, OcaError, UpstreamError
+from oca.experience import Experience
 from oca.messages import Message
 from oca.miss.fetcher import Fetcher, Pacing, sources_of
 from oca.miss.pace import Pace
 from oca.miss.upstream import Source, Upstreams
-from oca.report import Answer, Report
+from oca.report import Answer, MeasuredPath, Report
 from oca.store.inventory import FileKey
 from oca.store.scrub import Scrub
 from oca.store.volume import lock
@@ -79,6 +80,7 @@ class Appliance:
         self._lock = -1
         self._report_now = asyncio.Event()
         self.load = Workload()
+        self.experience = Experience()
         self.pace = Pace(time.monotonic())
         self.embargoes = Embargoes(settings.state)
         self.listening = settings.listen
@@ -266,6 +268,8 @@ class Appliance:
                     self.load.count(counters, message)
                     counters = message
                     self.pace.observe(message.late_s, self.load.bits_per_second(), self.settings.capacity)
+                elif isinstance(message, messages.Noted):
+                    self.experience.add(message, time.monotonic())
                 elif isinstance(message, messages.Serving):
                     self.workers.serves(message.process_id, message.byte_path)
                 elif isinstance(message, messages.Forget):
@@ -373,7 +377,7 @@ class Appliance:
         """What somebody should look at, while players are served all the same."""
         return tuple(self.volumes.failures) if self.volumes.is_well else ()
 
-    def report(self, *, with_held: bool) -> Report:
+    def report(self, *, with_held: bool, paths: dict[str, MeasuredPath] | None = None) -> Report:
         inventory = self.volumes.inventory
         version = inventory.version
         return Report(
@@ -393,6 +397,8 @@ class Appliance:
             disk_used_bytes=self.volumes.used_bytes,
             held_version=version,
             held=dict(inventory.held) if with_held or version != self._known_held else None,
+            players=self.experience.players(time.monotonic()),
+            paths=paths or {},
         )
 
     async def _report_forever(self) -> None:
@@ -412,7 +418,8 @@ class Appliance:
         url = self.settings.steering.rstrip("/") + "/api/v1/reports"
         timeout = aiohttp.ClientTimeout(total=self.settings.report_every * 2)
         try:
-            body = await asyncio.to_thread(msgspec.json.encode, self.report(with_held=False))
+            told = self.report(with_held=False, paths=self.experience.take_paths())
+            body = await asyncio.to_thread(msgspec.json.encode, told)
             async with self._session.post(
                 url, data=body, headers={"Content-Type": "application/json"}, timeout=timeout
             ) as answer:

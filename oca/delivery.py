@@ -22,10 +22,11 @@ from encoder.errors import PackageError
 from encoder.package import MANIFEST_NAME
 from oca import messages
 from oca.access_log import LONGEST_AGENT, AccessLog, Event, Record, UsualRecord, truncated
-from oca.cmcd import Cmcd, next_object, parse_cmcd, parse_events
+from oca.cmcd import Cmcd, Value, next_object, parse_cmcd, parse_events
 from oca.cmsd import dynamic
 from oca.embargoes import holds
 from oca.errors import TokenError
+from oca.experience import Notes
 from oca.gate import Gate
 from oca.http.answer import CORS_HEADERS, PREFLIGHT_HEADERS, Decision, decide, head
 from oca.http.connection import Connection
@@ -99,6 +100,7 @@ class Delivery:
         self._needs = Needs(link)
         self._usual_record = UsualRecord(name)
         self.counts = Counts()
+        self.notes = Notes()
         self.date = b""
         self.is_full = False  # no room for those who are not watching yet
         self.is_strained = False  # said in CMSD
@@ -205,8 +207,10 @@ class Delivery:
         if cmcd is not None:
             if cmcd.ignored:
                 counts.cmcd_ignored += 1
-            elif piece is not None:
-                self._prefetch(cmcd, piece)
+            else:
+                self._note_player(connection, cmcd.keys)
+                if piece is not None:
+                    self._prefetch(cmcd, piece)
         if piece is not None:
             (title, package, file), part = piece.name, piece.part
         else:
@@ -277,6 +281,7 @@ class Delivery:
         now, client = time.time(), connection.address or self._address(connection)
         for record in events.records:
             self._events.write(Event(time=now, appliance=self._name, client=client, cmcd=record))
+            self._note_player(connection, record)
         fields = (*CORS_HEADERS, self._status("fwd=method"), *_closing(connection))
         connection.send(204, head(204, fields)[:-2] + self.date)
 
@@ -347,9 +352,10 @@ class Delivery:
     def _renew_cmsd(self, connection: Connection, now: float) -> None:
         link = connection.measured_link()
         etp = link.rate_bps // 1000 or None
-        member = dynamic(self._name, etp_kbps=etp, rtt_ms=link.rtt_ms, duress=self.is_strained)
+        member = dynamic(self._name, etp_kbps=etp, rtt_ms=link.rtt_us // 1000, duress=self.is_strained)
         connection.cmsd = b"CMSD-Dynamic: %s\r\n" % member.encode()
         connection.cmsd_until = now + _CMSD_FOR_S
+        self.notes.measured(connection.address or self._address(connection), link.least_rtt_us, link.rate_bps)
 
     def _status(self, what: str) -> tuple[str, str]:
         """RFC 9211, where content was not even looked for, or is not there."""
@@ -359,6 +365,9 @@ class Delivery:
         """The client as logs may name it; worked out for its first answer only."""
         connection.address = truncated(connection.client)
         return connection.address
+
+    def _note_player(self, connection: Connection, keys: Mapping[str, Value]) -> None:
+        self.notes.said(keys, connection.client, connection.address or self._address(connection))
 
     def _prefetch(self, cmcd: Cmcd, piece: Piece) -> None:
         """Has the kernel read what the player says it wants next, if that is known to be right."""

@@ -9,13 +9,13 @@ who asks and comes back in every answer to it.
     agent     Fill            ->  Moved (growing `done`) ... then Done or Failed
     agent     Drop            ->  Done or Failed
     operator  Ask("status")   ->  Told;   Ask("drain" | "resume" | "scrub") -> Told or Failed
-    parent    Gone, Rotten, Embargo    to every worker; worker: Serving once, then Load
+    parent    Gone, Rotten, Embargo    to every worker; worker: Serving once, then Load and Noted
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -181,6 +181,22 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     late_s: float = 0.0  # the longest that its event loop let something wait since the last Load
 
 
+class Sample(NamedTuple):
+    """What TCP measured of the way to a client."""
+
+    network: str  # as the access log names it
+    rtt_us: int
+    rate_bps: int  # 0: not known
+
+
+class Noted(msgspec.Struct, frozen=True, tag=True):
+    """What a worker noted since the last one (oca.experience): sessions as numbers, and their networks."""
+
+    heard: dict[int, str]
+    starved: dict[int, str]
+    samples: list[Sample]
+
+
 class Ask(msgspec.Struct, frozen=True, tag=True):
     id: int
     what: Literal["status", "drain", "resume", "scrub"]
@@ -207,6 +223,7 @@ Message: TypeAlias = (
     | Embargo
     | Serving
     | Load
+    | Noted
     | Ask
     | Told
 )

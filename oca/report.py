@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -18,11 +18,31 @@ from oca.errors import MessageError
 FORMAT = 1
 # A report names up to some million files (30 MB); anything larger is not a report.
 LARGEST_REPORT = 64 * 1024 * 1024
+# An appliance names a few networks in each report.
+MOST_PATHS = 64
+_Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # "title/package" -> names of the files held whole. A package held whole is ("*",): nearly all are, and it is short.
 Held: TypeAlias = Mapping[str, tuple[str, ...]]
 EVERY_FILE = ("*",)
+
+
+class Players(msgspec.Struct, frozen=True):
+    """What players said with their requests of the last half minute."""
+
+    sessions: _Amount  # that said anything
+    witnesses: _Amount  # of them, at most four of a network: nobody is to be many
+    starved: _Amount  # of the witnesses, that said that they starved
+    starved_networks: _Amount  # /24 or /48, that these are in
+
+
+class MeasuredPath(NamedTuple):
+    """The way to the clients of one network, the median of some samples."""
+
+    rtt_us: _Amount  # the least of the last minutes, not what queues add
+    rate_bps: _Amount  # 0: not known
+    samples: _Amount
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +62,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     held_version: str
     held: dict[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()  # what somebody should look at, and it serves all the same: a volume of several failed
+    players: Players | None = None  # none said anything
+    paths: dict[str, MeasuredPath] = {}  # measured since the last report, by network as the access log names it
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +89,8 @@ def decode_report(data: bytes) -> Report:
         raise MessageError(f"not a report: url {report.url!r}, expected http(s)://HOST[:PORT]", status=400)
     if min(report.capacity_bps, report.serving_bps, report.connections, report.disk_bytes, report.sequence) < 0:
         raise MessageError("not a report: a negative amount", status=400)
+    if len(report.paths) > MOST_PATHS:
+        raise MessageError(f"not a report: {len(report.paths)} paths, expected at most {MOST_PATHS}", status=400)
     return report
 
 

@@ -248,6 +248,9 @@ class Worker:
             )
         )
         self._late_s = 0.0
+        noted = self._delivery.notes.take(monotonic())
+        if noted is not None:
+            self._link.say(noted)
         return nominal_bps
 
     def _probe(self) -> None:

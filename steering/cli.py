@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
-from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import click
 import uvloop
-from aiohttp import web
 
 from config.errors import ConfigError
 from config.field import show_address
-from config.loader import load
 from config.logs import start_logging
 from config.options import settings_options
 from config.ready import announce
 from config.steering import SteeringSettings
-from steering.errors import AskError, GeographyError, ListenError, SitesError
+from steering.addresses import parse_address
+from steering.checking import prefixes
+from steering.errors import AskError, RequestError
 from steering.explain import as_text
-from steering.service import Service
-from steering.sites import Sites
-
-# A player's request is answered in milliseconds; what is left after this is a connection that was abandoned.
-_SHUTDOWN_S = 2.0
+from steering.journal.segments import Journal
+from steering.replay.cli import journal_option, moment_option, replay
+from steering.replay.moment import explain_at, moment_as_text
+from steering.routes.cli import routes
+from steering.worker import Worker
+from steering.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +41,12 @@ def steering() -> None:
 
 
 @steering.command()
-@settings_options(SteeringSettings, "steering")
+@settings_options(SteeringSettings, "steering", reloadable=True)
 @click.option("--ready-file", type=click.Path(path_type=Path), hidden=True, help="Written when listening: host:port.")
-def serve(settings: SteeringSettings, ready_file: Path | None) -> None:
+def serve(settings: SteeringSettings, reload: Callable[[], SteeringSettings], ready_file: Path | None) -> None:
     """Run the steering service and the web page. SIGHUP re-reads sites, geography and proxies."""
     start_logging()
-    # The flags as they were given: a re-read file must not overrule them.
-    parameters = dict(click.get_current_context().params)
-    parameters.pop("ready_file", None)
-    uvloop.run(_serve(settings, parameters.pop("config"), parameters, ready_file))
+    uvloop.run((_serve if settings.workers <= 1 else _serve_with_workers)(settings, reload, ready_file))
 
 
 @steering.command()
@@ -55,70 +54,110 @@ def serve(settings: SteeringSettings, ready_file: Path | None) -> None:
 @click.option("--title", required=True, metavar="ID", help="The title it wants to play.")
 @click.option("--session", default="", metavar="NAME", help="Name of the play, for the draw among equals.")
 @click.option("--steering", "url", default="http://127.0.0.1:8060", show_default=True, metavar="URL")
+@click.option("--at", callback=moment_option, metavar="TIME", help="As it was then, by the journal: RFC 3339, 10m ago.")
+@journal_option(required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole decision for a program.")
-def explain(client: str, title: str, session: str, url: str, as_json: bool) -> None:
-    """Ask the running service whom a player would be sent to, and why."""
-    query = {"client": client, "title": title} | ({"session": session} if session else {})
-    decision = asyncio.run(_ask(f"{url.rstrip('/')}/api/v1/explain", query))
-    click.echo(json.dumps(decision, indent=2) if as_json else as_text(decision))
-
-
-@steering.group()
-def prefixes() -> None:
-    """Who belongs to which site."""
-
-
-@prefixes.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True)
-def check(file: Path, as_json: bool) -> None:
-    """Check the sites and prefixes of the configuration FILE."""
-    settings = load(SteeringSettings, "steering", file=file, environ={})
-    Sites(settings.sites, settings.default_site)
-    counts = Counter({site.name: len(site.prefixes) for site in settings.sites})
-    if as_json:
-        click.echo(json.dumps({"sites": dict(counts)}))
-        return
-    for site, count in counts.items():
-        click.echo(f"{site}: {count} prefix{'' if count == 1 else 'es'}")
-    click.echo(f"{file}: good ({len(counts)} sites, {counts.total()} prefixes)")
-
-
-async def _serve(settings: SteeringSettings, config: Path | None, flags: dict[str, Any], ready: Path | None) -> None:
-    """Runs until SIGTERM or SIGINT. Raises ListenError, SitesError, GeographyError, DatabaseError."""
-    service = Service(settings)
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        host, port = settings.listen
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ListenError(f"listen: {show_address(settings.listen)} cannot be used: {reason}") from error
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, config, flags)
-        address = runner.addresses[0][:2]
-        announce(ready, *address)
-        logger.info("listening", extra={"address": show_address(address)})
-        await stopped.wait()
-        logger.info("stopping")
-    finally:
-        await runner.cleanup()
-
-
-def _reload(service: Service, config: Path | None, flags: dict[str, Any]) -> None:
-    """Re-reads a valid configuration; keeps the old one otherwise."""
-    try:
-        service.reload(load(SteeringSettings, "steering", file=config, flags=flags))
-    except (ConfigError, SitesError, GeographyError) as error:
-        service.note_reload(False)
-        logger.error("the configuration is not taken over, the old one stays", extra={"reason": str(error)})
+def explain(
+    client: str, title: str, session: str, url: str, at: float | None, journal: Path | None, as_json: bool
+) -> None:
+    """Ask whom a player would be sent to, and why: the running service, or with --at the journal of what it knew."""
+    if at is not None:
+        decision = _explain_at(journal, at, client, title, session)
     else:
-        service.note_reload(True)
-        logger.info("sites, geography and proxies were read again")
+        query = {"client": client, "title": title} | ({"session": session} if session else {})
+        decision = asyncio.run(_ask(f"{url.rstrip('/')}/api/v1/explain", query))
+    click.echo(json.dumps(decision, indent=2) if as_json else as_text(decision))
+    if at is not None and not as_json:
+        click.echo(moment_as_text(decision))
+
+
+steering.add_command(routes)
+steering.add_command(replay)
+steering.add_command(prefixes)
+
+
+def _explain_at(journal: Path | None, at: float, client: str, title: str, session: str) -> dict[str, Any]:
+    """Raises JournalError, TitleUnknown, RequestError, SitesError, GeographyError."""
+    if journal is None:
+        raise click.UsageError("--at needs the journal that steering kept, expected --journal DIR")
+    if parse_address(client) is None:
+        raise RequestError(f"--client: found {client!r}, expected an IP address")
+    return explain_at(Journal(journal), at, client, title, session)
+
+
+async def _serve(settings: SteeringSettings, read: Callable[[], SteeringSettings], ready: Path | None) -> None:
+    """Runs until SIGTERM or SIGINT. Raises ListenError, SitesError, GeographyError, DatabaseError."""
+    worker = Worker(settings)
+
+    async def reload() -> None:
+        try:
+            changed = read()
+        except ConfigError as error:
+            worker.refuse(str(error))
+        else:
+            await worker.reload(changed)
+
+    try:
+        address = await worker.start(settings.listen)
+        stopped = _stopped()
+        async with _reloading(reload):
+            announce(ready, *address)
+            logger.info("listening", extra={"address": show_address(address)})
+            await stopped.wait()
+            logger.info("stopping")
+    finally:
+        await worker.close()
+
+
+async def _serve_with_workers(
+    settings: SteeringSettings, read: Callable[[], SteeringSettings], ready: Path | None
+) -> None:
+    """Runs until SIGTERM or SIGINT. Raises ListenError, WorkerError."""
+    workers = Workers(settings)
+    try:
+        # Before they start, so that none outlives a parent that is ended meanwhile.
+        stopped = _stopped()
+        async with _reloading(lambda: workers.reload(read)):
+            starting = asyncio.create_task(workers.start())
+            ending = asyncio.create_task(stopped.wait())
+            await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                address = await starting
+                announce(ready, *address)
+                logger.info("listening", extra={"address": show_address(address), "workers": settings.workers})
+                await ending
+            logger.info("stopping")
+            starting.cancel()
+            ending.cancel()
+    finally:
+        await workers.close()
+
+
+@contextlib.asynccontextmanager
+async def _reloading(reload: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Reloads at SIGHUP, one after another: of those that come during one, one is enough."""
+    told = asyncio.Event()
+
+    async def obey() -> None:
+        while True:
+            await told.wait()
+            told.clear()
+            await reload()
+
+    obeying = asyncio.create_task(obey())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+    try:
+        yield
+    finally:
+        obeying.cancel()
+
+
+def _stopped() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
 
 
 async def _ask(url: str, query: dict[str, str]) -> dict[str, Any]:

@@ -13,20 +13,24 @@ from pathlib import Path
 
 import msgspec
 
-from oca.access_log import AccessLog, truncated
+from oca.access_log import AccessLog
+from steering.addresses import covering, parse_address, show_address
 from steering.pathways import Format
-from steering.ranking import Decision, Turn
+from steering.ranking import Decision, Holding, Turn
 from steering.sites import Sites
 
 # As oca/worker.py rotates access logs.
 OLDEST_S = 86400.0
-# Of the client's own site, beside those that its manifest lists: a cluster may have hundreds, and all stand for few
-# reasons.
-MOST_PASSED_OVER = 8
+# What is left of an address tells no subscriber from his neighbours.
+_LOGGED_BITS = {4: 24, 6: 48}
+_encode = msgspec.json.Encoder().encode
 
 # What keeps a usable-looking site from being asked, the first that applies to one of its appliances. Whoever is full
 # could have served but for the others; whoever drains could have but for an operator.
-_REASONS = {Turn.USABLE: "policy", Turn.FULL: "capacity", Turn.DRAINING: "drain"}
+_REASONS = {Turn.USABLE: "policy", Turn.SPARED: "policy", Turn.FULL: "capacity", Turn.DRAINING: "drain"}
+# Their words by number: an enum's name takes as long to find as all else of a choice.
+_TURNS = tuple(turn.name.lower() for turn in Turn)
+_HELD = tuple(holding.name.lower() for holding in Holding)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     name: str
     site: str
-    turn: str  # usable, origin, full, draining, unhealthy or lost
+    turn: str  # usable, spared, cdn, origin, full, stalling, draining, unhealthy or lost
     holding: str  # whole, part or nothing
 
 
@@ -50,12 +54,14 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     form: str  # hls or dash
     isp: str
     site: str  # the nearest one, "" if none
-    by: str  # what says so: prefix, session, geography, default or nothing
+    by: str  # what says so: route, prefix, session, geography, default or nothing
     first: str  # the pathway to be asked
     first_site: str  # "" for the origin
     why: str  # why it is not of the nearest site: route, policy, capacity, drain or health; "" where it is
     holds_s: float  # for how long a poll is good; 0 of a play, which is good until the next
     choices: tuple[Choice, ...]  # best first
+    cohort: str = ""  # the experiments that the session is in
+    alternates: tuple[str, ...] = ()  # further sites that announced the client's prefix, best path first
 
 
 def why_not_nearest(decision: Decision) -> str:
@@ -73,24 +79,14 @@ def why_not_nearest(decision: Decision) -> str:
 
 def decided(decision: Decision, form: Format, isp: str, now: float, holds_s: float = 0.0) -> Decided:
     """What is logged of a decision; `holds_s` is 0 for a session that begins."""
-    client, first = decision.client, decision.first
-    told = set(decision.priority)
-    passed_over = [
-        candidate.name for candidate in decision.candidates if candidate.is_local and not candidate.is_usable
-    ]
-    named = told.union(passed_over[:MOST_PASSED_OVER])
-    choices = tuple(
-        Choice(candidate.name, candidate.site, candidate.turn.name.lower(), candidate.holding.name.lower())
-        for candidate in decision.candidates
-        if candidate.name in named
-    )
+    client, first, content = decision.client, decision.candidates[0], decision.content
     return Decided(
         time=round(now, 3),
         kind="poll" if holds_s else "play",
         session=client.session,
         client=truncated(client.address),
-        title=decision.content.title,
-        package=decision.content.package,
+        title=content.title,
+        package=content.package,
         form=form,
         isp=isp,
         site=decision.placement.site,
@@ -99,8 +95,21 @@ def decided(decision: Decision, form: Format, isp: str, now: float, holds_s: flo
         first_site=first.site,
         why=why_not_nearest(decision),
         holds_s=holds_s,
-        choices=choices,
+        cohort=decision.policy.cohort,
+        alternates=decision.placement.alternates,
+        choices=tuple(
+            [Choice(one.name, one.site, _TURNS[one.turn], _HELD[one.holding]) for one in decision.candidates]
+        ),
     )
+
+
+def truncated(address: str) -> str:
+    """As access logs have it. What makes those (oca/access_log.py) takes ten times as long, as it may once a client."""
+    parsed = parse_address(address)
+    if parsed is None:
+        return ""
+    version, network, _ = covering(parsed, _LOGGED_BITS[parsed[0]])
+    return show_address((version, network))
 
 
 class DecisionLog:
@@ -134,4 +143,4 @@ class DecisionLog:
         self._log.close()
 
     def _write(self, line: Decided) -> None:
-        self._log.write_line(msgspec.json.encode(line))
+        self._log.write_line(_encode(line))

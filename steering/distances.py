@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 from cachetools import LRUCache
 
 from steering.geography import EARTH_RADIUS_KM, Point
@@ -39,10 +40,14 @@ class Distances:
         if len(nearest) < len(self._names):
             yield from list(self._all(point, len(self._names)))[len(nearest) :]
 
-    def _all(self, point: Point, count: int) -> Iterable[tuple[float, str]]:
+    def to_all(self, point: Point) -> tuple[list[str], npt.NDArray[np.float64]]:
+        """The sites by name, and the kilometres to each."""
         north, east = np.radians(point.latitude), np.radians(point.longitude)
         chord = np.sin((self._north - north) / 2) ** 2
         chord += np.cos(north) * np.cos(self._north) * np.sin((self._east - east) / 2) ** 2
-        distance = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(1.0, chord)))
+        return self._names, 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(1.0, chord)))
+
+    def _all(self, point: Point, count: int) -> Iterable[tuple[float, str]]:
+        names, distance = self.to_all(point)
         order = np.argsort(distance, kind="stable")[:count]
-        return zip(distance[order].tolist(), (self._names[number] for number in order.tolist()), strict=True)
+        return zip(distance[order].tolist(), (names[number] for number in order.tolist()), strict=True)

@@ -1,42 +1,60 @@
 """The fleet: what every appliance last said of itself, and what that makes of it now.
 
-A report makes an appliance known; silence makes it lost. Two of the judgements have hysteresis, because players follow
-them and each move costs them a switch:
+A report makes an appliance known; silence makes it lost. The judgements have hysteresis, because players follow them
+and each move costs them a switch:
 
-    full    from 90 % of the capacity, until it is below 80 %
-    lost    after `lost_after` seconds of silence, until the second report after it
+    full      from 90 % of the capacity, until it is below 80 %; so is a site of its uplink
+    lost      after `lost_after` seconds of silence, until the second report after it
+    stalling  while its players say so (steering.experience)
 
-Between two reports the sessions sent to an appliance are counted at their nominal bitrate, for they will not show in
-what it serves before the next report or two, and a premiere starts thousands in that time.
+Whoever returns takes a sixteenth of the sessions at first, and twice as many with each report: all that were sent away
+come back at once otherwise. An appliance on trial, a canary, takes no more than its share at any time.
+
+If all fall silent at once it is not they who are gone but our ear: what they said last is believed for `believe_for`,
+and marked as stale. Whoever does not answer when it is asked is lost all the same (`silent`, `probe_failed`). So it is
+with those that only another replica hears, when it is not heard itself.
+
+Between two reports the sessions sent to an appliance are counted at their nominal bitrate (steering.admission).
 
 Pure: a state machine that is told what arrived and what time it is (seconds of any one clock that does not jump).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from sys import intern
 
 import msgspec
 
 from config.units import show_duration, show_rate
 from oca.errors import MessageError, NameInUse
-from oca.report import Answer, Held, Report, held_version
+from oca.report import EVERY_FILE, Answer, Held, Report, held_version
+from steering.admission import Discount, Reservations
+from steering.draws import salt_of
+from steering.experience import SOUND, Verdict
 
 # The pathway of every session that is not an appliance; no appliance may have its name.
 ORIGIN = "origin"
 
 FULL_AT, FREE_BELOW = 0.90, 0.80
 REPORTS_TO_RETURN = 2
-# A player's first segment comes within a second or two, a report each two seconds: after this it shows in the reports.
-RESERVED_FOR_S = 6.0
+# What a returning appliance takes of the sessions at its first report that counts; each further one doubles it.
+FIRST_SHARE = 1 / 16
+# Reports since it was lost after which it is as good as any.
+_RETURNED = REPORTS_TO_RETURN + round(math.log2(1 / FIRST_SHARE))
+# Living appliances report every two seconds, a third of `lost_after`: when nobody did for half of it, we are deaf.
+DEAF_AFTER = 0.5
+# One appliance that falls silent is lost; two at once may be our ear.
+_LEAST_COMPANY = 2
 # An appliance silent for so long was taken away; the fleet need not list it for ever.
 FORGOTTEN_AFTER_S = 7 * 86400.0
+# Sites that had nobody healthy and have again: so many are remembered for those who passed them over.
+MOST_REVIVED = 64
 # After a restart the appliances that steering knew are trusted for `lost_after`, unless it was down for longer.
 STALE_AFTER_S = 600.0
 
@@ -44,6 +62,7 @@ STALE_AFTER_S = 600.0
 class Health(StrEnum):
     HEALTHY = "healthy"
     FULL = "full"  # takes no new sessions, keeps those it has
+    STALLING = "stalling"  # its players wait
     DRAINING = "draining"  # is being emptied
     UNHEALTHY = "unhealthy"  # names problems of its own
     LOST = "lost"  # is silent
@@ -51,137 +70,333 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An appliance as the last report left it; `report.held` is always None, `held` is what was last told."""
+    """What an appliance last said; `report.held` is always None, `held` is what was last told."""
 
     report: Report
     held: Held
     held_version: str
     heard_at: float
-    trusted_until: float
-    reports_wanted: int = 0  # before it is trusted again after it was lost
-    is_full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appliance:
-    """An appliance as steering sees it at one moment."""
+    """An appliance as steering sees it now. It changes with every report and admission, and only the fleet changes it.
+
+    `salt` is its own number in draws.
+    """
 
     name: str
     site: str
     url: str
     health: Health
-    reason: str  # why this health, in words
     load_bps: int  # what it serves, and what was sent there since
     capacity_bps: int
     held: Held
+    cause: str = ""  # why this health, where it is not the load
+    share: float = 1.0  # the part of the sessions that it may be sent to
+    share_cause: str = ""
+    stale: str = ""  # why it is believed though it is silent
+    remark: str = ""  # what else is not as it says
+    salt: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.salt = salt_of(self.name)
 
     @property
     def spare_bps(self) -> int:
         return max(0, self.capacity_bps - self.load_bps)
 
+    @property
+    def reason(self) -> str:
+        """Why this health, in words."""
+        words = self.cause or f"serves {show_rate(self.load_bps)} of {show_rate(self.capacity_bps)}"
+        if self.health is Health.FULL:
+            words += ", takes no new sessions"
+        remarks = "; ".join(remark for remark in (self.stale, self.remark) if remark)
+        return f"{words} ({remarks})" if remarks else words
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the database keeps of an appliance; `age_s` is how long ago it was heard of."""
+    """What the database keeps of an appliance, or another replica heard; `age_s` is how long ago it was heard of.
+
+    `held_for_s` is how long the name has been this instance's: of two appliances of one name the older one keeps it.
+    """
 
     report: Report
     held: Held
     held_version: str
     age_s: float
+    held_for_s: float = 0.0
+
+
+class Roll:
+    """The appliances as they stand, by name, by site, and those of a site that take sessions."""
+
+    def __init__(self, appliances: Iterable[Appliance] = ()) -> None:
+        self.by_name: dict[str, Appliance] = {}
+        self._at: dict[str, dict[str, Appliance]] = {}
+        self._healthy: dict[str, tuple[Appliance, ...]] = {}  # of a site; sites without one are not in it
+        self._ever: set[str] = set()
+        self.appeared: list[str] = []  # every site that an appliance ever stood at, in the order that they were seen
+        # Sites that nobody was healthy at, and now somebody is: how often, and the last of them. Who passed them over
+        # looks at them anew.
+        self.revivals = 0
+        self.revived: deque[str] = deque(maxlen=MOST_REVIVED)
+        for one in appliances:
+            self.add(one)
+
+    def at(self, site: str) -> Mapping[str, Appliance]:
+        return self._at.get(site, {})
+
+    def healthy_at(self, site: str) -> tuple[Appliance, ...]:
+        return self._healthy.get(site, ())
+
+    def add(self, appliance: Appliance) -> None:
+        self.by_name[appliance.name] = appliance
+        self._at.setdefault(appliance.site, {})[appliance.name] = appliance
+        if appliance.site not in self._ever:
+            self._ever.add(appliance.site)
+            self.appeared.append(appliance.site)
+        self.refresh(appliance.site)
+
+    def remove(self, appliance: Appliance) -> None:
+        del self.by_name[appliance.name]
+        here = self._at[appliance.site]
+        del here[appliance.name]
+        if not here:
+            del self._at[appliance.site]
+        self.refresh(appliance.site)
+
+    def refresh(self, site: str) -> None:
+        """Looks again who of the site is healthy."""
+        healthy = tuple(one for one in self.at(site).values() if one.health is Health.HEALTHY)
+        if not healthy:
+            self._healthy.pop(site, None)
+            return
+        if site not in self._healthy:
+            self.revivals += 1
+            self.revived.append(site)
+        self._healthy[site] = healthy
+
+
+@dataclass(slots=True)
+class _Uplink:
+    """What a site's appliances share towards the world."""
+
+    limit_bps: int
+    load_bps: int = 0
+    is_full: bool = False
+
+
+@dataclass(slots=True)
+class _Member:
+    """What the fleet keeps of one appliance."""
+
+    known: Known
+    seen: Appliance
+    trusted_until: float
+    since: float  # when this instance was first heard
+    reports_back: int = _RETURNED  # since it was lost
+    is_hearsay: bool = False  # last heard through another replica
+    is_full: bool = False
+    is_gone: bool = False  # fell silent while others were heard
+    is_given_up: bool = False  # did not answer a probe
+    answered_at: float = -math.inf  # a probe
+    verdict: Verdict = SOUND
+    reserved: Reservations = field(default_factory=Reservations)
+    discount: Discount = field(default_factory=Discount)
+    uplink: _Uplink | None = None
+    next_moment: float = math.inf
 
 
 class Fleet:
-    def __init__(self, lost_after: float) -> None:
-        self._lost_after = lost_after
-        self._known: dict[str, Known] = {}
+    def __init__(
+        self,
+        lost_after: float,
+        *,
+        believe_for: float = 3600.0,
+        largest_capacity_bps: int = 10**12,
+        canaries: Collection[str] = (),
+        canary_share: float = 1.0,
+        uplinks: Mapping[str, int] | None = None,
+    ) -> None:
+        """`uplinks` are the bit/s that a site's appliances may send in all, where there is a limit."""
+        self._lost_after, self._believe_for = lost_after, believe_for
+        self._largest_capacity_bps = largest_capacity_bps
+        self._canaries, self._canary_share = frozenset(canaries), canary_share
+        self._uplinks = {site: _Uplink(limit) for site, limit in (uplinks or {}).items() if limit}
+        # How many steering servers and workers share the sessions: each sees its part of them begin.
+        self.replicas = 1
+        self._members: dict[str, _Member] = {}
         self._replaced: dict[str, deque[str]] = {}  # name -> instances that a newer one took over from
-        self._reserved: dict[str, deque[tuple[float, int]]] = {}  # name -> (until, bit/s)
+        self._roll = Roll()
         # What is seen changes by a report, an admission, or when one of these moments has passed: of each appliance
         # the next, others in the heap are void.
-        self._seen: dict[str, Appliance] = {}
-        self._sites: dict[str, dict[str, Appliance]] = {}
         self._moments: list[tuple[float, str]] = []
-        self._next_moment: dict[str, float] = {}
+        self._heard_at = -math.inf  # anybody
+        self._standing = 0  # appliances that are not lost
+        self._company = 0  # how many stood when anybody was last heard
+        self._hears_replicas = True
 
     def take(self, report: Report, now: float) -> Answer:
         """Takes a report in; the answer says which version of its `held` is known.
 
         Raises NameInUse (409), MessageError (400); then nothing changed.
         """
+        self._pass_moments(now)
         self._check(report, now)
-        known = self._known.get(report.name)
-        if known is not None and known.report.instance == report.instance:
-            if report.sequence <= known.report.sequence:
+        member = self._members.get(report.name)
+        if member is not None:
+            known = member.known
+            if known.report.instance == report.instance and report.sequence <= known.report.sequence:
                 return Answer(held_version=known.held_version)  # it was overtaken on the way
-        elif known is not None:
-            self._replaced.setdefault(report.name, deque(maxlen=8)).append(known.report.instance)
-        taken = _after(known, report, now, self._lost_after)
-        self._known[report.name] = dataclasses.replace(taken, is_full=self._judge_full(taken, now))
-        self._look_at(report.name, now)
-        return Answer(held_version=taken.held_version)
+        return Answer(held_version=self._accept(report, now, now).known.held_version)
+
+    def hear(self, stored: Stored, now: float) -> None:
+        """Takes over what another replica accepted; what is known better here stays.
+
+        Where two appliances of a name report to two replicas, the one that has had the name for longer keeps it, and
+        the other is refused at its next report.
+        """
+        self._pass_moments(now)
+        report, member = stored.report, self._members.get(stored.report.name)
+        held_since = now - max(stored.held_for_s, stored.age_s)
+        if member is not None:
+            known = member.known
+            if report.instance == known.report.instance:
+                if report.sequence <= known.report.sequence:
+                    return
+            elif report.instance in self._replaced.get(report.name, ()):
+                return
+            elif report.url != known.report.url and now <= member.trusted_until:
+                ours, theirs = (member.since, known.report.instance), (held_since, report.instance)
+                if ours <= theirs:
+                    return
+        full = report
+        if member is None or member.known.held_version != stored.held_version:
+            full = msgspec.structs.replace(report, held=dict(stored.held), held_version=stored.held_version)
+        heard = self._accept(full, now - stored.age_s, now)
+        heard.is_hearsay, heard.since = True, min(heard.since, held_since)
+
+    def beat(self, name: str, instance: str, sequence: int, heard_at: float, now: float) -> bool:
+        """Another replica heard the appliance, and it said nothing new; False if this report of it is not known."""
+        self._pass_moments(now)
+        member = self._members.get(name)
+        if member is None or member.known.report.instance != instance:
+            return False
+        report = member.known.report
+        if sequence > report.sequence:
+            self._accept(msgspec.structs.replace(report, sequence=sequence, held=None), heard_at, now).is_hearsay = True
+        return True
 
     def restore(self, stored: Iterable[Stored], now: float) -> None:
         """Knows again what the database kept. Who is back first wins: a report is never replaced by a memory."""
         for kept in stored:
-            fresh = kept.age_s < STALE_AFTER_S
-            trusted_until = (now if fresh else now - kept.age_s) + self._lost_after
-            known = Known(kept.report, kept.held, kept.held_version, now - kept.age_s, trusted_until)
-            self._known.setdefault(kept.report.name, known)
-            self._look_at(kept.report.name, now)
+            if kept.report.name in self._members:
+                continue
+            heard_at = now - kept.age_s
+            is_fresh = kept.age_s < STALE_AFTER_S
+            report = msgspec.structs.replace(kept.report, held=None)
+            known = Known(report, _shared(kept.held), kept.held_version, heard_at)
+            trusted_until = (now if is_fresh else heard_at) + self._lost_after
+            self._join(known, trusted_until, now - max(kept.held_for_s, kept.age_s), now)
+            if is_fresh:
+                self._heard_at = now
+        self._company = self._standing
+
+    def recall(
+        self, stored: Stored, verdict: Verdict, now: float, *, is_lost: bool = False, is_full: bool = False
+    ) -> None:
+        """An appliance as a journal has it (steering.journal): it stays so until it is recalled anew, heard or not.
+
+        `is_full`: it was, and stays it until it is below the lower of the two limits.
+        """
+        member = self._accept(msgspec.structs.replace(stored.report, held=None), now, now)
+        member.known = Known(member.known.report, stored.held, stored.held_version, now)
+        member.seen.held, member.verdict = stored.held, verdict
+        member.trusted_until, member.is_given_up = (-math.inf, True) if is_lost else (math.inf, False)
+        member.reports_back = _RETURNED
+        member.is_full |= is_full
+        self._weigh(member, now)
+        self._look_at(member, now)
 
     def admit(self, name: str, rate_bps: int, now: float) -> None:
         """A session of this nominal bitrate was just sent to the appliance."""
-        known = self._known.get(name)
-        if known is not None:
-            self._reserved.setdefault(name, deque()).append((now + RESERVED_FOR_S, rate_bps))
-            self._known[name] = dataclasses.replace(known, is_full=self._judge_full(known, now))
-            self._look_at(name, now)
+        member = self._members.get(name)
+        if member is None:
+            return
+        discount = member.discount
+        discount.note_session(rate_bps)
+        member.reserved.add(int(rate_bps * discount.factor * self.replicas), now)
+        if self._weigh(member, now):
+            self._look_at(member, now)
+
+    def judge(self, name: str, verdict: Verdict, now: float) -> None:
+        """What its players' experience makes of an appliance."""
+        member = self._members.get(name)
+        if member is not None and verdict != member.verdict:
+            member.verdict = verdict
+            self._look_at(member, now)
+
+    # Silence
+
+    def is_deaf(self, now: float) -> bool:
+        """Whether all fell silent at once, so that it is more likely we who do not hear."""
+        return self._company >= _LEAST_COMPANY and now - self._heard_at > DEAF_AFTER * self._lost_after
+
+    def silent(self, now: float) -> list[str]:
+        """Who is believed though it is silent: whom to ask whether it lives."""
+        self._pass_moments(now)
+        silent = (one for one in self._members.values() if now > one.trusted_until)
+        return [one.seen.name for one in silent if one.seen.stale or one.is_given_up]
+
+    def probe_failed(self, name: str, now: float) -> None:
+        """A silent appliance did not answer when it was asked: it is lost, whoever is deaf."""
+        member = self._members.get(name)
+        if member is not None and now > member.trusted_until:
+            member.is_given_up = True
+            self._look_at(member, now)
+
+    def probe_answered(self, name: str, now: float) -> None:
+        """A silent appliance answered: it lives, and what it said last is believed for longer."""
+        member = self._members.get(name)
+        if member is not None:
+            member.is_given_up, member.answered_at = False, now
+            self._look_at(member, now)
+
+    def hear_replicas(self, is_heard: bool, now: float) -> None:
+        """Whether the other replicas are heard: while not, those appliances are believed that only they hear."""
+        if is_heard and not self._hears_replicas:
+            self._give_time((one for one in self._members.values() if one.is_hearsay), now)
+        self._hears_replicas = is_heard
+        self._pass_moments(now)
+
+    # What is seen
+
+    def roll(self, now: float) -> Roll:
+        """All appliances as they stand now; good until the next call of anything."""
+        self._pass_moments(now)
+        return self._roll
 
     def seen(self, now: float) -> Mapping[str, Appliance]:
         """Every appliance as it is now, by name; good until the next call of anything."""
-        self._pass_moments(now)
-        return self._seen
-
-    def seen_at(self, site: str, now: float) -> Mapping[str, Appliance]:
-        """Those of one site."""
-        self._pass_moments(now)
-        return self._sites.get(site, {})
-
-    def sites(self) -> Collection[str]:
-        """Where appliances stand."""
-        return self._sites.keys()
-
-    def _pass_moments(self, now: float) -> None:
-        while self._moments and self._moments[0][0] < now:
-            moment, name = heapq.heappop(self._moments)
-            if self._next_moment.get(name) == moment:
-                del self._next_moment[name]
-                self._look_at(name, now)
-
-    def _look_at(self, name: str, now: float) -> None:
-        """Sees one appliance anew; a thousand sessions a second begin, and only one is another by each."""
-        known, before = self._known[name], self._seen.get(name)
-        forgotten_at = known.heard_at + FORGOTTEN_AFTER_S
-        is_forgotten = now > forgotten_at
-        if before is not None and (is_forgotten or before.site != known.report.site):
-            del self._sites[before.site][name]
-            if not self._sites[before.site]:
-                del self._sites[before.site]
-        if is_forgotten:
-            del self._known[name]
-            self._seen.pop(name, None)
-            return
-        seen = self._see(name, now)
-        self._seen[name] = seen
-        self._sites.setdefault(seen.site, {})[name] = seen
-        moment = known.trusted_until if known.trusted_until >= now else forgotten_at
-        if self._next_moment.get(name, math.inf) > moment:
-            self._next_moment[name] = moment
-            heapq.heappush(self._moments, (moment, name))
+        return self.roll(now).by_name
 
     def known(self) -> dict[str, Known]:
         """Every appliance as it last reported, by name."""
-        return dict(self._known)
+        return {name: member.known for name, member in self._members.items()}
+
+    def known_of(self, name: str) -> Known | None:
+        member = self._members.get(name)
+        return member.known if member is not None else None
+
+    def held_for_s(self, name: str, now: float) -> float:
+        """How long the name has been this instance's, as `Stored` tells it."""
+        member = self._members.get(name)
+        return now - member.since if member is not None else 0.0
+
+    # How a report changes it
 
     def _check(self, report: Report, now: float) -> None:
         if report.name == ORIGIN:
@@ -192,67 +407,206 @@ class Fleet:
                 f"expected {held_version(report.held)!r}",
                 status=400,
             )
-        known = self._known.get(report.name)
-        if known is None or known.report.instance == report.instance:
+        member = self._members.get(report.name)
+        if member is None or member.known.report.instance == report.instance:
             return
         if report.instance in self._replaced.get(report.name, ()):
             raise NameInUse(f"{report.name}: another instance of this appliance took over from this one", status=409)
-        if report.url != known.report.url and now <= known.trusted_until:
+        url = member.known.report.url
+        if report.url != url and now <= member.trusted_until:
             raise NameInUse(
-                f"{report.name}: an appliance of this name serves at {known.report.url}; give the one at {report.url} "
+                f"{report.name}: an appliance of this name serves at {url}; give the one at {report.url} "
                 "another name, or stop the first",
                 status=409,
             )
 
-    def _load(self, known: Known, now: float) -> int:
-        reserved = self._reserved.get(known.report.name, deque())
-        while reserved and reserved[0][0] <= now:
-            reserved.popleft()
-        return known.report.serving_bps + sum(rate for _, rate in reserved)
+    def _accept(self, report: Report, heard_at: float, now: float) -> _Member:
+        """Takes over a report that was found good; `report.held` is None where it is not new."""
+        self._listen(heard_at, now)
+        member = self._members.get(report.name)
+        held, version = (member.known.held, member.known.held_version) if member is not None else ({}, "")
+        if report.held is not None:
+            held, version = _shared(report.held), report.held_version
+            report = msgspec.structs.replace(report, held=None)
+        known = Known(report, held, version, heard_at)
+        if member is None:
+            member = self._join(known, heard_at + self._lost_after, heard_at, now)
+        else:
+            self._replace(member, known, now)
+        self._company = self._standing
+        return member
 
-    def _judge_full(self, known: Known, now: float) -> bool:
-        limit = FREE_BELOW if known.is_full else FULL_AT
-        return self._load(known, now) >= limit * known.report.capacity_bps
+    def _listen(self, heard_at: float, now: float) -> None:
+        """Somebody was heard. If others were believed meanwhile, all get time to be heard again."""
+        if heard_at <= self._heard_at:
+            return
+        was_deaf = self.is_deaf(now)
+        self._heard_at = heard_at
+        if was_deaf and not self.is_deaf(now) and any(one.seen.stale for one in self._members.values()):
+            self._give_time(self._members.values(), now)
 
-    def _see(self, name: str, now: float) -> Appliance:
-        known = self._known[name]
-        load = self._load(known, now)
-        health, reason = _judge(known, load, now, self._lost_after)
+    def _give_time(self, members: Iterable[_Member], now: float) -> None:
+        for member in members:
+            if member.seen.health is not Health.LOST:
+                member.trusted_until = max(member.trusted_until, now + self._lost_after)
+                self._look_at(member, now)
+
+    def _join(self, known: Known, trusted_until: float, since: float, now: float) -> _Member:
         report = known.report
-        return Appliance(name, report.site, report.url, health, reason, load, report.capacity_bps, known.held)
+        seen = Appliance(report.name, report.site, report.url, Health.LOST, 0, 0, known.held)
+        member = _Member(known, seen, trusted_until, since, uplink=self._uplinks.get(report.site))
+        self._members[report.name] = member
+        self._roll.add(seen)
+        self._weigh(member, now)
+        self._look_at(member, now)
+        return member
+
+    def _replace(self, member: _Member, known: Known, now: float) -> None:
+        before, report, seen = member.known.report, known.report, member.seen
+        if before.instance != report.instance:
+            self._replaced.setdefault(report.name, deque(maxlen=8)).append(before.instance)
+            member.since = known.heard_at
+        was_lost = now > member.trusted_until and seen.health is Health.LOST
+        member.reports_back = 1 if was_lost else min(_RETURNED, member.reports_back + 1)
+        member.trusted_until = max(member.trusted_until, known.heard_at + self._lost_after)
+        member.is_hearsay = member.is_given_up = member.is_gone = False
+        member.known = known
+        seen.held = known.held
+        if report.players is not None:
+            member.discount.learn(report.serving_bps, report.players.sessions)
+        if before.site != report.site:
+            self._move(member, report.site)
+        seen.url = report.url
+        member.reserved.pass_time(now)
+        self._weigh(member, now)
+        self._look_at(member, now)
+
+    def _move(self, member: _Member, site: str) -> None:
+        self._roll.remove(member.seen)
+        if member.uplink is not None:
+            member.uplink.load_bps -= member.seen.load_bps
+        member.uplink = self._uplinks.get(site)
+        if member.uplink is not None:
+            member.uplink.load_bps += member.seen.load_bps
+        member.seen.site = site
+        self._roll.add(member.seen)
+
+    # What it makes of an appliance
+
+    def _weigh(self, member: _Member, now: float) -> bool:
+        """Takes the load up; whether the appliance became full, or free again."""
+        seen, report = member.seen, member.known.report
+        before = seen.load_bps
+        load = seen.load_bps = report.serving_bps + member.reserved.total_bps
+        capacity = seen.capacity_bps = min(report.capacity_bps, self._largest_capacity_bps)
+        is_full = load >= (FREE_BELOW if member.is_full else FULL_AT) * capacity
+        has_changed = is_full != member.is_full
+        member.is_full = is_full
+        if member.uplink is not None:
+            self._weigh_site(member.uplink, seen.site, load - before, now)
+        return has_changed
+
+    def _weigh_site(self, uplink: _Uplink, site: str, more_bps: int, now: float) -> None:
+        uplink.load_bps += more_bps
+        is_full = uplink.load_bps >= (FREE_BELOW if uplink.is_full else FULL_AT) * uplink.limit_bps
+        if is_full != uplink.is_full:
+            uplink.is_full = is_full
+            for name in list(self._roll.at(site)):
+                self._look_at(self._members[name], now)
+
+    def _pass_moments(self, now: float) -> None:
+        moments = self._moments
+        while moments and moments[0][0] < now:
+            moment, name = heapq.heappop(moments)
+            member = self._members.get(name)
+            if member is not None and member.next_moment == moment:
+                member.next_moment = math.inf
+                self._look_at(member, now)
+
+    def _look_at(self, member: _Member, now: float) -> None:
+        """Sees one appliance anew."""
+        known, seen = member.known, member.seen
+        forgotten_at = known.heard_at + FORGOTTEN_AFTER_S
+        if now > forgotten_at:
+            self._forget(member)
+            return
+        believed_until = self._believed_until(member, now)
+        seen.stale, seen.remark = "", ""
+        if now > member.trusted_until:
+            seen.stale = self._doubt(member) if now <= believed_until else ""
+            member.is_gone |= not seen.stale and not member.is_given_up
+        if known.report.capacity_bps > self._largest_capacity_bps:
+            seen.remark = f"says it can serve {show_rate(known.report.capacity_bps)}, which is not believed"
+        self._set_health(member, *self._judge(member, now))
+        seen.share, seen.share_cause = self._share(member)
+        moment = next((one for one in (member.trusted_until, believed_until) if one >= now), forgotten_at)
+        if member.next_moment > moment:
+            member.next_moment = moment
+            heapq.heappush(self._moments, (moment, known.report.name))
+
+    def _set_health(self, member: _Member, health: Health, cause: str) -> None:
+        seen = member.seen
+        before, seen.cause = seen.health, cause
+        if health is not before:
+            self._standing += (before is Health.LOST) - (health is Health.LOST)
+            seen.health = health
+            self._roll.refresh(seen.site)
+
+    def _forget(self, member: _Member) -> None:
+        self._set_health(member, Health.LOST, "")
+        if member.uplink is not None:
+            member.uplink.load_bps -= member.seen.load_bps
+        self._roll.remove(member.seen)
+        del self._members[member.seen.name]
+        self._replaced.pop(member.seen.name, None)
+
+    def _believed_until(self, member: _Member, now: float) -> float:
+        if member.is_given_up or member.is_gone:
+            return -math.inf
+        if not self.is_deaf(now) and (self._hears_replicas or not member.is_hearsay):
+            return -math.inf
+        return max(member.known.heard_at, member.answered_at) + self._believe_for
+
+    def _doubt(self, member: _Member) -> str:
+        answered = ", but it answers" if member.answered_at > member.known.heard_at else ""
+        who = "the replicas that heard it are" if member.is_hearsay and not self._hears_replicas else "everybody is"
+        return f"{who} silent{answered}; believed for {show_duration(self._believe_for)}"
+
+    def _judge(self, member: _Member, now: float) -> tuple[Health, str]:
+        report = member.known.report
+        if now > member.trusted_until and not member.seen.stale:
+            gone = " and does not answer" if member.is_given_up else ""
+            return Health.LOST, f"silent for more than {show_duration(self._lost_after)}{gone}"
+        if member.reports_back < REPORTS_TO_RETURN:
+            wanted = REPORTS_TO_RETURN - member.reports_back
+            return Health.LOST, f"was lost and reports again; trusted after {wanted} more"
+        if report.problems:
+            return Health.UNHEALTHY, "; ".join(report.problems)
+        if report.state == "draining":
+            return Health.DRAINING, "is being emptied, its sessions move away"
+        if member.verdict.is_stalling:
+            return Health.STALLING, member.verdict.reason
+        if member.is_full:
+            return Health.FULL, ""
+        if member.uplink is not None and member.uplink.is_full:
+            carried, limit = show_rate(member.uplink.load_bps), show_rate(member.uplink.limit_bps)
+            return Health.FULL, f"the uplink of its site carries {carried} of {limit}"
+        return Health.HEALTHY, ""
+
+    def _share(self, member: _Member) -> tuple[float, str]:
+        """The part of the sessions that may be sent there, the smallest of what speaks for less than all."""
+        share, cause = member.verdict.share, member.verdict.reason
+        if member.reports_back < _RETURNED:
+            returning = FIRST_SHARE * 2.0 ** max(0, member.reports_back - REPORTS_TO_RETURN)
+            share, cause = min((share, cause), (returning, "it returns after it was lost"))
+        if member.seen.name in self._canaries:
+            share, cause = min((share, cause), (self._canary_share, "it is a canary"))
+        return share, cause
 
 
-def _after(known: Known | None, report: Report, now: float, lost_after: float) -> Known:
-    """The appliance after a report that was found good."""
-    held, version = (known.held, known.held_version) if known is not None else ({}, "")
-    if report.held is not None:
-        held, version = report.held, report.held_version
-    wanted = 0
-    if known is not None:
-        was_lost = now > known.trusted_until
-        wanted = REPORTS_TO_RETURN - 1 if was_lost else max(0, known.reports_wanted - 1)
-    return Known(
-        report=msgspec.structs.replace(report, held=None),
-        held=held,
-        held_version=version,
-        heard_at=now,
-        trusted_until=now + lost_after,
-        reports_wanted=wanted,
-        is_full=known.is_full if known is not None else False,
-    )
+def _shared(held: Held) -> Held:
+    """The same of texts that all appliances share: they hold the same packages, and there are thousands of both.
 
-
-def _judge(known: Known, load: int, now: float, lost_after: float) -> tuple[Health, str]:
-    report = known.report
-    if now > known.trusted_until:
-        return Health.LOST, f"silent for more than {show_duration(lost_after)}"
-    if known.reports_wanted:
-        return Health.LOST, f"was lost and reports again; trusted after {known.reports_wanted} more"
-    if report.problems:
-        return Health.UNHEALTHY, "; ".join(report.problems)
-    if report.state == "draining":
-        return Health.DRAINING, "is being emptied, its sessions move away"
-    amount = f"{show_rate(load)} of {show_rate(report.capacity_bps)}"
-    if known.is_full:
-        return Health.FULL, f"serves {amount}, takes no new sessions"
-    return Health.HEALTHY, f"serves {amount}"
+    It also spares a decision the look into memory that is not in any cache: text that is the same is not compared.
+    """
+    return {intern(package): EVERY_FILE if files == EVERY_FILE else files for package, files in held.items()}

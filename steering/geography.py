@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import logging
 import math
+import mmap
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import maxminddb
 
+from steering.addresses import Address
 from steering.errors import GeographyError
-from steering.prefixes import Address
+from steering.places import Damaged, Places
+from steering.places import Point as Point
 
 EARTH_RADIUS_KM = 6371.0  # IUGG mean radius, rounded; the answer only orders sites
+# Addresses move between places all the time: in a year the published ones have moved a few percent of all.
+_OLD_S = 365 * 86400
 
 logger = logging.getLogger(__name__)
-
-
-class Point(NamedTuple):
-    latitude: float  # degrees north
-    longitude: float  # degrees east
 
 
 def distance_km(one: Point, other: Point) -> float:
@@ -37,38 +38,59 @@ def distance_km(one: Point, other: Point) -> float:
 
 
 class Geography:
-    """A MaxMind database with a `location` in its records (the City ones), or none at all."""
+    """A MaxMind database with a `location` in its records (the City ones), or none at all.
 
-    def __init__(self, path: Path | None) -> None:
-        """Raises GeographyError if there is a path and no database."""
-        self._reader = _open(path) if path is not None else None
+    Raises GeographyError if there is a path and no database. Once it is there no look-up fails: a record that cannot
+    be read is a client whose place nobody knows, and `trouble` says so until one can be read again.
+    """
+
+    def __init__(self, path: Path | None, epoch: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self.trouble = ""
+        self.age_s = 0.0  # of the database, since it was built
+        self._places: Places | None = None
+        if path is not None:
+            self._places, built = _open(path)
+            self.age_s = max(0.0, epoch() - built)
+            if self.age_s > _OLD_S:
+                days = round(self.age_s / 86400)
+                logger.warning("the geographic database is old", extra={"path": str(path), "days": days})
 
     def find(self, address: Address) -> Point | None:
         """Where the client is, if the database says so."""
-        if self._reader is None or (address.version == 6 and self._reader.metadata().ip_version == 4):
+        if self._places is None:
             return None
-        record = self._reader.get(address)
-        location = record.get("location") if isinstance(record, dict) else None
-        if not isinstance(location, dict):
+        try:
+            point = self._places.find(address)
+        except Damaged as error:
+            self._say(f"geo: {self._path} is damaged: {error}")
             return None
-        latitude, longitude = location.get("latitude"), location.get("longitude")
-        if not isinstance(latitude, (int, float)) or not isinstance(longitude, (int, float)):
-            return None
-        return Point(float(latitude), float(longitude))
+        if self.trouble:
+            self._say("")
+        return point
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        """Nobody is anywhere from now on."""
+        self._places = None
+
+    def _say(self, trouble: str) -> None:
+        if trouble and not self.trouble:
+            logger.error("geography cannot place a client", extra={"reason": trouble})
+        self.trouble = trouble
 
 
-def _open(path: Path) -> maxminddb.Reader:
+def _open(path: Path) -> tuple[Places, int]:
+    """The places, and when the database was built (seconds since 1970). Raises GeographyError."""
     try:
-        try:
-            return maxminddb.open_database(path, maxminddb.MODE_MMAP_EXT)
-        except ValueError:
-            # Asked for by name, because the library otherwise falls back in silence to a reader that is 17 to 20
-            # times slower.
-            logger.warning("maxminddb has no C extension here; geographic look-ups take about 20 us instead of 1")
-            return maxminddb.open_database(path, maxminddb.MODE_MMAP)
-    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        # Opened once: another may be renamed over it meanwhile, and each has its own tree.
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            # The library's own reader says whether it is a database at all.
+            with maxminddb.open_database(file, maxminddb.MODE_FD) as reader:
+                about = reader.metadata()
+        places = Places(
+            data, nodes=about.node_count, record_bits=about.record_size, ip_version=about.ip_version
+        )  # fmt: skip
+        return places, int(about.build_epoch)
+    except Exception as error:  # a damaged one raises whatever its bytes happen to mean
         raise GeographyError(f"geo: found {path} ({error}), expected a MaxMind database (.mmdb)") from error

@@ -25,6 +25,12 @@ _STEERING_MANIFEST = {
         "TTL": {"type": "integer", "minimum": 1, "description": "seconds"},
         "RELOAD-URI": {"type": "string", "format": "uri"},
         "PATHWAY-PRIORITY": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "PATHWAY-CLONES": {
+            "type": "array",
+            "description": "Pathways that the session's manifest does not list, while it cannot do without.",
+            "minItems": 1,
+            "items": {"type": "object", "required": ["BASE-ID", "ID", "URI-REPLACEMENT"]},
+        },
     },
 }
 _PROBLEM_SCHEMA = {
@@ -72,6 +78,7 @@ def describe(version: str) -> dict[str, Any]:
             "/play/{title}/manifest.mpd": {"get": _play("application/dash+xml")},
             "/steer/hls": {"get": _steer("hls")},
             "/steer/dash": {"get": _steer("dash")},
+            "/cmcd": {"post": _hear()},
         },
         "components": {"schemas": schemas},
     }
@@ -112,6 +119,17 @@ def _play(media_type: str) -> dict[str, Any]:
             "200": {"description": "the manifest", "content": {media_type: {"schema": {"type": "string"}}}},
             **{status: {"description": "why not", "content": _PROBLEM} for status in ("400", "404", "503")},
         },
+    }
+
+
+def _hear() -> dict[str, Any]:
+    return {
+        "summary": "What a player tells of itself: CMCD events (CTA-5004-B section 2.2). 204, whatever they are.",
+        "parameters": [_TOKEN],
+        "requestBody": {
+            "content": {kind: {"schema": {"type": "string"}} for kind in ("application/cmcd", "text/cmcd")}
+        },
+        "responses": {"204": {"description": "taken"}, "413": {"description": "too many", "content": _PROBLEM}},
     }
 
 

@@ -2,37 +2,57 @@
 
 The order, each step only among those that the steps before left equal:
 
-    1  those that may serve the session; then the origin; then those that may not (full, draining, unhealthy, lost),
-       which stay in a steering manifest only because its session was told of them
-    2  the client's own site, then other sites by distance
+    1  turn: those that may serve the session; those that few are sent to for now, because they return or are on trial;
+       CDNs; the origin; then those that may not (full, stalling, draining, unhealthy, lost), which stay in a steering
+       manifest only because its session was told of them
+    2  grade: route, peering, cost and way of the site (steering.nearby)
     3  who holds the package: whole, part, nothing
-    4  for a session under way, the order it was given; for a new one, a weighted rendezvous hash
+    4  the client's nearest site, where other sites are as good
+    5  for a session under way, the order it was given; for a new one, a weighted rendezvous hash
 
 The hash gives each appliance its share of the sessions by spare capacity, and a session the same order wherever it is
 asked for. Of what nobody holds, it is the title that is hashed and not the session: its players meet at one appliance,
 which fetches it once, and from then on it is the one that holds a part.
 
-Pure: every input is an argument, the clock's reading is in the fleet's view already.
+A new session's manifest lists the first few, but one of another facility rather than the last of them, if all are of
+one: what stands in one building goes with it, and a player that knows nobody elsewhere has only the origin. A session
+under way knows its pathways, and only their order is made anew; the ways to them were compared when it began.
+
+A session is begun or followed 15,000 times a second, so both look at few appliances and make nothing that only people
+read; `steering.explain` applies the same rules to more of them, and says why.
+
+Pure: every input is an argument, the clock's reading is in the roll already.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from itertools import islice
+from math import log
+from sys import intern
 
-from config.units import show_rate
+import msgspec
+
 from oca.report import EVERY_FILE
-from steering.fleet import ORIGIN, Appliance, Health
-from steering.geography import distance_km
-from steering.sites import Placement, Sites
+from steering.cdns import Cdns
+from steering.cohorts import Policy
+from steering.draws import LEAST_WEIGHT, arrival, salt_of, seed_of, uniform
+from steering.fleet import ORIGIN, Appliance, Health, Roll
+from steering.nearby import NOTHING_MEASURED, OTHER, OWN, Grade, Nearby, Place
+from steering.sites import Placement
+
+# Who may take a part of the sessions only draws that part by another number than it draws its place among others.
+_GATE = salt_of("gate")
+# Of the client's own site so many are named that were passed over, for the log to say why.
+MOST_PASSED_OVER = 8
+_MOST_LOOKED_AT = 64
+# What has no site to compare.
+BEFORE_ALL = Grade(OWN, 0, 0.0, 0)
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """Who asks. `listed` are the pathways its session's manifest has, `using` those it says it uses; new: neither."""
 
     address: str
@@ -48,6 +68,12 @@ class Content:
     title: str
     package: str
     files: frozenset[str]
+    key: str = field(init=False)
+    seed: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", intern(f"{self.title}/{self.package}"))
+        object.__setattr__(self, "seed", seed_of(self.key))
 
 
 class Holding(IntEnum):
@@ -62,221 +88,299 @@ class Turn(IntEnum):
     """When a pathway's turn comes."""
 
     USABLE = 0
-    ORIGIN = 1
-    FULL = 2
-    DRAINING = 3
-    UNHEALTHY = 4
-    LOST = 5
-
-
-class Draw(IntEnum):
-    """What settled the order among equals."""
-
-    NOTHING = 0  # it has no equals
-    SESSION_ORDER = 1  # the order that the session was given
-    SESSION = 2  # the hash of the session: players of what several hold spread
-    TITLE = 3  # the hash of the title: players of what nobody holds meet
+    SPARED = 1  # it takes a part of the sessions only, and this one is not in it
+    CDN = 2
+    ORIGIN = 3
+    FULL = 4
+    STALLING = 5
+    DRAINING = 6
+    UNHEALTHY = 7
+    LOST = 8
 
 
 _TURN = {
     Health.HEALTHY: Turn.USABLE,
     Health.FULL: Turn.FULL,
+    Health.STALLING: Turn.STALLING,
     Health.DRAINING: Turn.DRAINING,
     Health.UNHEALTHY: Turn.UNHEALTHY,
     Health.LOST: Turn.LOST,
 }
-_HOLDS = {
-    Holding.WHOLE: "holds the package whole",
-    Holding.PART: "holds a part of it",
-    Holding.NOTHING: "must fetch it",
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One pathway, and what decided its place; `reasons` puts it in words, only when somebody asks.
-
-    `health` is None for the origin, and for what the fleet does not know.
-    """
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """One pathway."""
 
     name: str
     url: str
-    site: str
+    site: str  # "" of what is no appliance
     turn: Turn
     holding: Holding
-    health: Health | None = None
-    health_reason: str = ""
     is_local: bool = False
-    distance_km: float = math.inf  # infinite where a place is unknown
-    draw: Draw = Draw.NOTHING
-    place: float = 0.0  # what was drawn; the lowest comes first
-    spare_bps: int = 0
 
     @property
     def is_usable(self) -> bool:
         return self.turn <= Turn.ORIGIN
 
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        if self.turn is Turn.ORIGIN:
-            return ("the origin holds everything and is asked last",)
-        if self.health is None:
-            if self.is_usable:
-                return ("has not reported since steering started; the session's own list is believed",)
-            return ("is not in the fleet",)
-        return (self._health_words(), self._site_words(), _HOLDS[self.holding], self._draw_words())
-
-    def _health_words(self) -> str:
-        words = f"{self.health}: {self.health_reason}"
-        return f"{words}; this session is one of its own" if self.health is Health.FULL and self.is_usable else words
-
-    def _site_words(self) -> str:
-        if self.is_local:
-            return f"stands at {self.site}, the client's site"
-        if math.isinf(self.distance_km):
-            return f"stands at {self.site}, an unknown way off"
-        return f"stands at {self.site}, {self.distance_km:.0f} km away"
-
-    def _draw_words(self) -> str:
-        if self.draw is Draw.SESSION_ORDER:
-            return f"was number {self.place + 1:.0f} when the session began"
-        if self.draw is Draw.SESSION:
-            return f"the session's draw among equals, weighted by {show_rate(self.spare_bps)} to spare"
-        return "the title's draw among equals, so that it is fetched once"
-
 
 @dataclass(frozen=True)
-class Decision:
-    """The whole answer for one client and title, best candidate first."""
+class Beyond:
+    """What stands behind the appliances."""
+
+    origin_url: str
+    cdns: Cdns
+    origin_serves_players: bool = True  # beside others; without any it always does
+    origin: Candidate = field(init=False)
+    cdn_pathways: Mapping[str, Candidate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origin", Candidate(ORIGIN, self.origin_url, "", Turn.ORIGIN, Holding.WHOLE))
+        pathways = {
+            name: Candidate(name, cdn.url, "", Turn.CDN, Holding.WHOLE) for name, cdn in self.cdns.by_name.items()
+        }
+        object.__setattr__(self, "cdn_pathways", pathways)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a client is told.
+
+    `candidates` are, best first, the pathways that it is told of, and some of its own site that it is not.
+    """
 
     client: Client
     content: Content
     placement: Placement
+    policy: Policy
     candidates: tuple[Candidate, ...]
     listed: tuple[str, ...]  # what a new session's manifest lists, the origin last
+    priority: tuple[str, ...]  # the pathways of the session's manifest, best first; never empty
 
     @property
     def first(self) -> Candidate:
         return self.candidates[0]
 
-    @property
-    def priority(self) -> tuple[str, ...]:
-        """The pathways of the session's manifest, best first; never empty, for the origin is always among them."""
-        told = {*self.listed, ORIGIN} if not self.client.listed else {*self.client.listed, ORIGIN}
-        return tuple(candidate.name for candidate in self.candidates if candidate.name in told)
 
-
-def rank(
+def begin(
     client: Client,
     content: Content,
     placement: Placement,
-    fleet: Sequence[Appliance],
-    sites: Sites,
+    nearby: Nearby,
+    policy: Policy,
+    beyond: Beyond,
     *,
-    origin_url: str,
-    most: int,
+    rtts: Mapping[str, float] = NOTHING_MEASURED,
+) -> Decision:
+    """Chooses the pathways of a new session. `rtts` are round trips measured to the client's network, in ms by site."""
+    seed, most, local = session_seed(client, content), policy.most, placement.site
+    facility_of = nearby.facility
+    usable: list[Candidate] = []
+    spared: list[Candidate] = []
+    first, has_others = "", most < 2  # the facility of the first usable one, and whether one stands in another
+    for _, sites in nearby.place(placement).rungs(seed, NOTHING_MEASURED if policy.by_distance else rtts):
+        for holding, one in _in_order(sites, nearby.roll, content, seed, local, policy):
+            site = one.site
+            if one.share < 1 and not is_in_share(one, seed):
+                spared.append(Candidate(one.name, one.url, site, Turn.SPARED, holding, site == local))
+                continue
+            usable.append(Candidate(one.name, one.url, site, Turn.USABLE, holding, site == local))
+            if not has_others:
+                first = first or facility_of(site)
+                has_others = facility_of(site) != first
+            if has_others and len(usable) >= most:
+                break
+        if has_others and len(usable) >= most:
+            break
+    told = choose(usable + spared, most, nearby)
+    told += _behind(seed, beyond, is_alone=not told)
+    return _decision(client, content, placement, policy, nearby, told)
+
+
+def follow(
+    client: Client,
+    content: Content,
+    placement: Placement,
+    nearby: Nearby,
+    policy: Policy,
+    beyond: Beyond,
+    *,
     is_young: bool = False,
 ) -> Decision:
-    """Orders the fleet for a client. A manifest lists at most `most` appliances, then the origin.
+    """Orders the pathways of a session under way.
 
     `is_young`: steering has just started, and appliances that it does not know may only not have reported yet.
     """
-    distances = {site: _distance(site, placement, sites) for site in {appliance.site for appliance in fleet}}
-    candidates = [_consider(appliance, client, content, placement.site, distances) for appliance in fleet]
-    unheard = set(client.listed) - {appliance.name for appliance in fleet} - {ORIGIN}
-    candidates += [_unheard(name, client, is_young) for name in unheard]
-    candidates.append(Candidate(ORIGIN, origin_url, "", Turn.ORIGIN, Holding.WHOLE))
-    candidates.sort(key=_order)
-    return Decision(client, content, placement, tuple(candidates), _listed(candidates, most))
+    by_name, local, place = nearby.roll.by_name, placement.site, nearby.place(placement)
+    seed = 0.0
+    keyed: list[tuple[Turn, Grade, Holding, int, Candidate]] = []
+    for index, name in enumerate(client.listed):
+        one = by_name.get(name)
+        if one is not None:
+            if one.share < 1:
+                seed = seed or session_seed(client, content)
+            turn, holding = turn_of(one, client, seed), holding_of(one, content)
+            candidate = Candidate(name, one.url, one.site, turn, holding, one.site == local)
+            keyed.append((turn, grade_under_way(one.site, client, place, nearby.roll), holding, index, candidate))
+        elif name != ORIGIN:
+            candidate = unheard(name, beyond, is_young)
+            keyed.append((candidate.turn, BEFORE_ALL, candidate.holding, index, candidate))
+    if beyond.origin_serves_players or not keyed:
+        keyed.append((Turn.ORIGIN, BEFORE_ALL, Holding.WHOLE, len(keyed), beyond.origin))
+    keyed.sort()
+    return _decision(client, content, placement, policy, nearby, [candidate for *_, candidate in keyed])
 
 
-def _order(candidate: Candidate) -> tuple[Any, ...]:
-    far = not candidate.is_local
-    return candidate.turn, far, candidate.distance_km, candidate.holding, candidate.place, candidate.name
+def _decision(
+    client: Client, content: Content, placement: Placement, policy: Policy, nearby: Nearby, told: list[Candidate]
+) -> Decision:
+    names = tuple([candidate.name for candidate in told])
+    others = _passed_over(client, content, placement.site, nearby, names, told[0])
+    return Decision(client, content, placement, policy, (*told, *others), names, names)
 
 
-def _listed(candidates: Iterable[Candidate], most: int) -> tuple[str, ...]:
-    """The best `most` usable appliances, but one of another site rather than the last of the first one.
+def _in_order(
+    sites: Sequence[str], roll: Roll, content: Content, seed: float, local: str, policy: Policy
+) -> Iterator[tuple[Holding, Appliance]]:
+    """The appliances of one grade, the best first. Few are asked for, so nobody draws whose turn may not come.
 
-    A site is one building with one uplink: if it goes, a player that knows nobody elsewhere has only the origin.
+    `holding_of` and `place_of` are written out: at some eight appliances a session they took 5 of its 14 us. That they
+    say the same is tested with `steering.explain`, which calls them.
     """
-    usable = [candidate for candidate in candidates if candidate.turn is Turn.USABLE]
-    listed = usable[:most]
-    if most > 1 and listed and all(candidate.site == listed[0].site for candidate in listed):
-        elsewhere = [candidate for candidate in usable[most:] if candidate.site != listed[0].site]
-        listed[most - 1 :] = elsewhere[:1] or listed[most - 1 :]
-    return (*(candidate.name for candidate in listed), ORIGIN)
+    whole: list[Appliance] = []
+    part: list[Appliance] = []
+    nothing: list[Appliance] = []
+    key, least = content.key, LEAST_WEIGHT
+    for site in sites:
+        for one in roll.healthy_at(site):
+            held = one.held.get(key)
+            if not held:
+                nothing.append(one)
+            elif held is EVERY_FILE or _is_whole(held, content.files):
+                whole.append(one)
+            else:
+                part.append(one)
+    if len(whole) > 1:
+        weigh_load = not policy.weighs_capacity
+        draws = [
+            (
+                one.site != local,
+                -log(1.0 - seed * one.salt % 1.0) / max(least, one.capacity_bps - weigh_load * one.load_bps),
+                one.name,
+                one,
+            )
+            for one in whole
+        ]
+        whole = [one for _, _, _, one in sorted(draws)]
+    for one in whole:
+        yield Holding.WHOLE, one
+    for holding, equals in ((Holding.PART, part), (Holding.NOTHING, nothing)):
+        if len(equals) > 1:
+            title = content.seed
+            draws = [
+                (one.site != local, -log(1.0 - title * one.salt % 1.0) / max(least, one.capacity_bps), one.name, one)
+                for one in equals
+            ]
+            equals = [one for _, _, _, one in sorted(draws)]
+        for one in equals:
+            yield holding, one
 
 
-def _consider(
-    appliance: Appliance, client: Client, content: Content, client_site: str, distances: Mapping[str, float]
-) -> Candidate:
-    holding = _holding(appliance, content)
-    draw, place = _draw(appliance, client, content, holding)
-    return Candidate(
-        name=appliance.name,
-        url=appliance.url,
-        site=appliance.site,
-        turn=_turn(appliance, client),
-        holding=holding,
-        health=appliance.health,
-        health_reason=appliance.reason,
-        is_local=appliance.site == client_site != "",
-        distance_km=distances[appliance.site],
-        draw=draw,
-        place=place,
-        spare_bps=appliance.spare_bps,
-    )
+def choose(usable: Sequence[Candidate], most: int, nearby: Nearby) -> list[Candidate]:
+    """The best `most`, but one of another facility rather than the last of the first one."""
+    chosen = list(usable[:most])
+    if most < 2 or not chosen:
+        return chosen
+    facility = nearby.facility(chosen[0].site)
+    for number, one in enumerate(usable):
+        if nearby.facility(one.site) != facility:
+            return chosen if number < most else [*chosen[:-1], one]
+    return chosen
 
 
-def _unheard(name: str, client: Client, is_young: bool) -> Candidate:
+def _behind(seed: float, beyond: Beyond, *, is_alone: bool) -> list[Candidate]:
+    """CDNs and the origin, as a new session's manifest lists them behind its appliances."""
+    most = beyond.cdns.most
+    listed = [beyond.cdn_pathways[cdn.name] for cdn in beyond.cdns.order(seed, most)] if most else []
+    if beyond.origin_serves_players or (is_alone and not listed):
+        listed.append(beyond.origin)
+    return listed
+
+
+def _passed_over(
+    client: Client, content: Content, local: str, nearby: Nearby, told: Sequence[str], first: Candidate
+) -> list[Candidate]:
+    """Of the client's own site some that are not told of, whoever could have served best before the others."""
+    here = nearby.roll.at(local)
+    if not here or (first.is_local and len(here) == len(nearby.roll.healthy_at(local))):
+        return []
+    seed = session_seed(client, content)
+    others = [
+        Candidate(one.name, one.url, local, turn_of(one, client, seed), holding_of(one, content), is_local=True)
+        for one in islice(here.values(), _MOST_LOOKED_AT)
+        if one.name not in told and not (first.is_local and one.health is Health.HEALTHY)
+    ]
+    return sorted(others, key=lambda one: (one.turn, one.name))[:MOST_PASSED_OVER]
+
+
+# The rules, one by one
+
+
+def session_seed(client: Client, content: Content) -> float:
+    """What a session draws by; one whose name cannot be read draws by its address."""
+    return seed_of(f"{client.session or client.address}|{content.title}")
+
+
+def turn_of(one: Appliance, client: Client, seed: float) -> Turn:
+    health = one.health
+    if health is Health.HEALTHY:
+        is_usable = one.share >= 1 or one.name in client.using or is_in_share(one, seed)
+        return Turn.USABLE if is_usable else Turn.SPARED
+    if health is Health.FULL and one.name in (client.using or client.listed[:1]):
+        return Turn.USABLE  # it keeps the sessions it has
+    return _TURN[health]
+
+
+def is_in_share(one: Appliance, seed: float) -> bool:
+    """Whether the session is one of the part that the appliance takes; as its share grows, more are and none leaves."""
+    return uniform(uniform(seed, _GATE), one.salt) < one.share
+
+
+def holding_of(one: Appliance, content: Content) -> Holding:
+    held = one.held.get(content.key)
+    if not held:
+        return Holding.NOTHING
+    return Holding.WHOLE if _is_whole(held, content.files) else Holding.PART
+
+
+def _is_whole(held: tuple[str, ...], files: frozenset[str]) -> bool:
+    return held == EVERY_FILE or (bool(files) and files.issubset(held))
+
+
+def place_of(one: Appliance, holding: Holding, content: Content, seed: float, policy: Policy) -> float:
+    """What a new session draws for the appliance; the lowest comes first."""
+    if holding is Holding.WHOLE:
+        return arrival(seed, one.salt, one.capacity_bps - (0 if policy.weighs_capacity else one.load_bps))
+    return arrival(content.seed, one.salt, one.capacity_bps)
+
+
+def grade_under_way(site: str, client: Client, place: Place, roll: Roll) -> Grade:
+    """Of sites without a route the way was compared when the session began: the order that it was given says how."""
+    grade = place.grade(site)
+    if grade.route != OTHER:
+        return grade
+    for way, name in enumerate(client.listed):
+        one = roll.by_name.get(name)
+        if one is not None and one.site == site:
+            return Grade(OTHER, grade.peering, grade.cost, way)
+    return grade
+
+
+def unheard(name: str, beyond: Beyond, is_young: bool) -> Candidate:
     """A pathway of the session's manifest that the fleet does not know.
 
     While steering is young it is believed, and where the client is: sending every player to the origin until the fleet
     has reported would make an outage of a restart.
     """
-    turn = Turn.USABLE if is_young else Turn.LOST
-    place = float(client.listed.index(name))
-    return Candidate(name, "", "", turn, Holding.WHOLE, is_local=is_young, distance_km=0.0, place=place)
-
-
-def _turn(appliance: Appliance, client: Client) -> Turn:
-    if appliance.health is Health.FULL and appliance.name in (client.using or client.listed[:1]):
-        return Turn.USABLE  # it keeps the sessions it has
-    return _TURN[appliance.health]
-
-
-def _distance(site: str, placement: Placement, sites: Sites) -> float:
-    """Whole kilometres: two sites of one town are equally far, and what they hold decides."""
-    if site == placement.site != "":
-        return 0.0
-    here, there = placement.point, sites.point(site)
-    return float(round(distance_km(here, there))) if here is not None and there is not None else math.inf
-
-
-def _holding(appliance: Appliance, content: Content) -> Holding:
-    held = appliance.held.get(f"{content.title}/{content.package}", ())
-    if tuple(held) == EVERY_FILE or (content.files and content.files <= set(held)):
-        return Holding.WHOLE
-    return Holding.PART if held else Holding.NOTHING
-
-
-def _draw(appliance: Appliance, client: Client, content: Content, holding: Holding) -> tuple[Draw, float]:
-    if appliance.name in client.listed:
-        return Draw.SESSION_ORDER, float(client.listed.index(appliance.name))
-    behind = float(len(client.listed))  # all that the session was told of
-    if holding is Holding.WHOLE:
-        key = f"{client.session}|{content.title}|{appliance.name}"
-        return Draw.SESSION, behind + _rendezvous(key, appliance.spare_bps)
-    key = f"{content.title}|{content.package}|{appliance.name}"
-    return Draw.TITLE, behind + _rendezvous(key, appliance.capacity_bps)
-
-
-def _rendezvous(key: str, weight: float) -> float:
-    """Weighted rendezvous hashing: among several, each is the lowest with a probability proportional to its weight.
-
-    -ln(u)/w of a uniform u is an exponential variable of rate w, and the first of several such arrives in proportion
-    to its rate (Schindelhauer and Schomaker, 2005).
-    """
-    uniform = (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) + 1) / (2**64 + 1)
-    return -math.log(uniform) / max(weight, 1.0)
+    pathway = beyond.cdn_pathways.get(name)
+    if pathway is not None:
+        return pathway
+    return Candidate(name, "", "", Turn.USABLE if is_young else Turn.LOST, Holding.WHOLE, is_local=is_young)

@@ -1,6 +1,7 @@
 """The HTTP side of steering: routes, who asks, and how answers and refusals look on the wire.
 
-Handlers read a request, ask the director, and write its answer; nothing is decided here.
+Handlers read a request, ask the director, and write its answer; nothing is decided here. What players ask comes here
+only where the front (steering/front) does not know its form; both ask steering/players.py.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
-import json
 import logging
-import re
-import secrets
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -23,31 +23,35 @@ import msgspec
 from aiohttp import web
 
 from config.errors import NearcastError
-from config.field import show_address
 from config.steering import SteeringSettings
-from encoder.package import MEDIA_TYPES
 from oca.errors import MessageError
 from oca.report import LARGEST_REPORT, Report, decode_report
 from steering import assets, explain
+from steering.addresses import parse_address
 from steering.catalog import Title
-from steering.database import Database, Keeper
+from steering.database import Database
 from steering.decisions import DecisionLog
-from steering.director import Director, Play, Poll, read_network
+from steering.director import Director, read_network
 from steering.errors import LogError, RequestError, TitleUnknown
-from steering.fleet import ORIGIN, Health
+from steering.exchange import Exchange
+from steering.fleet import Health
+from steering.front.listener import Front
+from steering.journal.following import Follower
 from steering.metrics import Metrics
 from steering.openapi import describe
-from steering.pathways import Format, read_query, steering_manifest, ttl_under_load
-from steering.prefixes import parse_address
-from steering.sessions import ID_PATTERN
+from steering.pathways import Format
+from steering.players import LARGEST_EVENTS, Answer, Asker, Players, preflight, problem, refusal, session_name
+from steering.probe import Prober
+from steering.replicas import Heard
 
 # Larger reports are decoded by a thread: 1 MiB takes about 5 ms, and players' polls wait as long.
 _SMALL_REPORT = 1024 * 1024
 _LAG_SAMPLE_S = 0.25
+# How often the table of routes is looked at; the routes process writes at most as often.
+_ROUTES_EVERY_S = 0.25
 # A decision is in its log this long after it was made, at most.
 _DECISIONS_EVERY_S = 1.0
-# Host is what the player itself said; it goes back to it in manifests, so it has to look like one.
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_REPORTED = (("Cache-Control", "no-store"),)
 _SECURITY = {
     # The page loads nothing but itself; media and steering come from hosts that only the manifest names.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' http: https: data:; connect-src *; "
@@ -69,11 +73,21 @@ class Service:
         self._settings = settings
         self._clock = clock
         self._decisions = _open_decisions(settings)
-        self._database = Database(settings.database)
-        self._keeper = Keeper(self.director.fleet, self._database)
+        director, database = self.director, Database(settings.database)
+        self._exchange = Exchange(director.fleet, director.catalog, database, clock, hear=director.hear)
+        self._prober = Prober(director.fleet, clock)
+        self._journal = _open_journal(settings, director, clock)
+        # With several workers: what one of the others remembers, and the metrics of all, from one's own.
+        self.recall: Callable[[], Awaitable[Sequence[Heard]]] | None = None
+        self.gather_metrics: Callable[[bytes], Awaitable[bytes]] | None = None
         self._metrics = Metrics()
+        self._reports = lru_cache(64)(self._metrics.reports.labels)
+        self._players = Players(self.director, settings, self._decisions, self._metrics)
         self._assets = assets.find_assets()
-        self._lag_s = 0.0
+
+    def front(self, runner: web.AppRunner, where: tuple[str, int] | socket.socket) -> Front:
+        """The site that answers at `where`, an address or a bound socket, with `application` behind it."""
+        return Front(runner, self._players, self.take_small_report, lambda: self.director.network.proxies, where)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[_problems], client_max_size=LARGEST_REPORT + 1)
@@ -90,6 +104,12 @@ class Service:
                 web.get("/play/{title}/manifest.mpd", self.play_dash),
                 web.get("/steer/hls", self.steer_hls),
                 web.get("/steer/dash", self.steer_dash),
+                web.post("/cmcd", self.take_events),
+                *(
+                    web.options(path, self.allow_reading)
+                    for path in ("/play/{title}/master.m3u8", "/play/{title}/manifest.mpd", "/steer/hls", "/steer/dash")
+                ),
+                web.options("/cmcd", self.allow_events),
                 web.get("/posters/{title}", self.show_poster),
                 web.get("/", self.show_catalog_page),
                 web.get("/watch/{title}", self.show_watch_page),
@@ -102,11 +122,17 @@ class Service:
         )
         return app
 
-    def reload(self, settings: SteeringSettings) -> None:
-        """Takes over sites, geography and proxies; the rest needs a restart. Raises SitesError, GeographyError."""
-        network = read_network(settings)
+    async def reload(self, settings: SteeringSettings) -> None:
+        """Takes over sites, geography and proxies; the rest needs a restart. Raises SitesError, GeographyError.
+
+        A list of a million prefixes takes seconds, in a thread: players are answered by the old network until the new
+        one is whole. One after another, or the last one read need not be the last one taken over.
+        """
+        network = await asyncio.to_thread(read_network, settings, self.director.network)
         old, self.director.network = self.director.network, network
         old.geography.close()
+        if self._journal is not None:
+            self._journal.take_over(settings)
 
     def note_reload(self, succeeded: bool) -> None:
         self._metrics.reloaded.set(succeeded)
@@ -119,15 +145,27 @@ class Service:
             raise web.HTTPUnsupportedMediaType(
                 text=f"a report of type {request.content_type}, expected application/json"
             )
+        with self._refusals_counted():
+            return _sent(self._take(await _read_report(request)))
+
+    def take_small_report(self, body: bytes) -> Answer:
+        """One that need not be decoded by a thread. Raises MessageError, NameInUse."""
+        with self._refusals_counted():
+            return self._take(decode_report(body))
+
+    def _take(self, report: Report) -> Answer:
+        answer = self.director.take(report)
+        self._reports("taken").inc()
+        self._exchange.note(report.name)
+        return Answer(HTTPStatus.OK, "application/json", msgspec.json.encode(answer), _REPORTED)
+
+    @contextlib.contextmanager
+    def _refusals_counted(self) -> Iterator[None]:
         try:
-            report = await _read_report(request)
-            answer = self.director.take(report)
+            yield
         except (NearcastError, web.HTTPException) as error:
-            self._metrics.reports.labels(str(error.status)).inc()
+            self._reports(str(error.status)).inc()
             raise
-        self._metrics.reports.labels("taken").inc()
-        self._keeper.note(report.name)
-        return _json(answer)
 
     async def show_fleet(self, request: web.Request) -> web.Response:
         return _json(self.director.fleet_report(with_held=request.query.get("held") != "0"))
@@ -152,30 +190,41 @@ class Service:
         address = request.query.get("client", "") or self._client(request)
         if parse_address(address) is None:
             raise RequestError(f"client: found {address!r}, expected an IP address")
-        decision = self.director.explain_session(request.query.get("s", ""), address)
-        if decision is None:
+        explained = self.director.explain_session(request.query.get("s", ""), address)
+        if explained is None:
             if "title" not in request.query:
                 raise RequestError("title: found nothing, expected the title to explain a decision for")
             title = self.director.title(request.query["title"])
-            decision = self.director.decide(title, address, _session_id(request))
-        return _json(explain.as_json(decision))
+            explained = self.director.explain(title, address, session_name(request.query))
+        return _json(explain.as_json(explained))
 
     # What players ask
 
     async def play_hls(self, request: web.Request) -> web.Response:
-        play, uri = self._play(request, "hls")
-        text = play.title.manifests.multivariant(play.pathways, uri)
-        return _uncached(text.encode(), MEDIA_TYPES[".m3u8"])
+        return self._play(request, "hls")
 
     async def play_dash(self, request: web.Request) -> web.Response:
-        play, uri = self._play(request, "dash")
-        return _uncached(play.title.manifests.mpd(play.pathways, uri).encode(), MEDIA_TYPES[".mpd"])
+        return self._play(request, "dash")
 
     async def steer_hls(self, request: web.Request) -> web.Response:
-        return self._steer(request, "hls")
+        return _sent(self._players.steer("hls", request.query, self._asker(request)))
 
     async def steer_dash(self, request: web.Request) -> web.Response:
-        return self._steer(request, "dash")
+        return _sent(self._players.steer("dash", request.query, self._asker(request)))
+
+    async def take_events(self, request: web.Request) -> web.Response:
+        body = await request.content.read(LARGEST_EVENTS + 1) if request.can_read_body else b""
+        while body and len(body) <= LARGEST_EVENTS and (more := await request.content.read(LARGEST_EVENTS)):
+            body += more
+        if len(body) > LARGEST_EVENTS:
+            return _sent(problem(413, f"events of more than {LARGEST_EVENTS} bytes, expected fewer in a request"))
+        return _sent(self._players.hear(body, request.query, self._asker(request)))
+
+    async def allow_reading(self, _: web.Request) -> web.Response:
+        return _sent(preflight("GET, HEAD, OPTIONS"))
+
+    async def allow_events(self, _: web.Request) -> web.Response:
+        return _sent(preflight("POST, OPTIONS"))
 
     async def show_poster(self, request: web.Request) -> web.Response:
         """Sends the browser to the appliance that it would play from."""
@@ -186,35 +235,11 @@ class Service:
         place = f"{first.url}/v1/{title.entry.title}/{title.entry.package}/{quote(title.entry.poster)}"
         return web.Response(status=HTTPStatus.FOUND, headers={"Location": place, "Cache-Control": "no-store"})
 
-    def _play(self, request: web.Request, form: Format) -> tuple[Play, str]:
-        address, session = self._client(request), _session_id(request)
-        play = self.director.play(request.match_info["title"], address, session, int(time.time()))
-        self._metrics.decided(play.decision)
-        if self._decisions is not None:
-            self._decisions.began(play.decision, form, self.director.network.sites, time.time())
-        logger.debug("session begins", extra={"session": session, "pathways": play.decision.listed})
-        return play, f"{self._base(request)}/steer/{form}?s={play.token}"
+    def _play(self, request: web.Request, form: Format) -> web.Response:
+        return _sent(self._players.play(request.match_info["title"], form, request.query, self._asker(request)))
 
-    def _steer(self, request: web.Request, form: Format) -> web.Response:
-        token = request.query.get("s", "")
-        measured = read_query(request.query, form)
-        using = tuple(one.pathway for one in measured)
-        try:
-            poll = self.director.poll(token, self._client(request), using)
-        except Exception:
-            # The one place that catches everything: hls.js and dash.js stop steering for good at an error, so a fault
-            # of ours would outlive its repair in every player that met it.
-            logger.exception("a poll could not be decided; the origin was answered")
-            poll = Poll((ORIGIN,), self._settings.ttl, "failed")
-        for one in measured:
-            if one.throughput_bps is not None:
-                self._metrics.throughput.observe(one.throughput_bps)
-        if self._decisions is not None and poll.decision is not None:
-            self._decisions.polled(poll.decision, form, self.director.network.sites, time.time(), poll.ttl)
-        self._metrics.polls.labels(form, poll.session).inc()
-        uri = f"{self._base(request)}/steer/{form}?s={quote(token, safe='')}"
-        ttl = ttl_under_load(poll.ttl, self._lag_s)
-        return _uncached(steering_manifest(poll.priority, ttl, uri), "application/json")
+    def _asker(self, request: web.Request) -> Asker:
+        return Asker(self._client(request), request.host, takes_gzip=False)
 
     # Pages
 
@@ -241,50 +266,92 @@ class Service:
     async def show_readiness(self, _: web.Request) -> web.Response:
         """503 while no title could be played; what is degraded is said but no reason to send nobody here."""
         catalog, fleet = self.director.catalog, self.director.fleet.seen(self._clock())
-        reasons = [catalog.trouble] if not catalog.is_known else []
-        degraded = [catalog.trouble] if catalog.is_known and catalog.trouble else []
+        reasons = [] if catalog.is_known else [catalog.trouble]
+        stale = self._stale()
+        degraded = [why for what, why in stale.items() if why and (catalog.is_known or what != "origin")]
         if not any(appliance.health in (Health.HEALTHY, Health.FULL) for appliance in fleet.values()):
             degraded.append("no appliance is healthy: every player is sent to the origin")
-        if self._keeper.trouble:
-            degraded.append(self._keeper.trouble)
+        if unknown := self.director.network.sites.unknown:
+            degraded.append(f"routes name sites that are not declared: {', '.join(sorted(unknown))}")
         if self._decisions is not None and self._decisions.lost:
             degraded.append(f"{self._decisions.lost} decisions could not be logged: {self._decisions.trouble}")
+        if self._journal is not None and self._journal.trouble:
+            degraded.append(f"the journal is not kept: {self._journal.trouble}")
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return _json({"ready": not reasons, "reasons": reasons, "degraded": degraded}, status)
 
     async def show_metrics(self, _: web.Request) -> web.Response:
-        catalog = self.director.catalog
-        fleet = self.director.fleet.seen(self._clock())
-        text = self._metrics.render(tuple(fleet.values()), len(catalog.titles), catalog.trouble, self._keeper.trouble)
+        text = self.render_metrics()
+        if self.gather_metrics is not None:
+            text = await self.gather_metrics(text)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    def memory(self) -> list[Heard]:
+        """What this process knows of the fleet."""
+        return self._exchange.memory()
+
+    def render_metrics(self) -> bytes:
+        """What this process counts."""
+        fleet = self.director.fleet.seen(self._clock())
+        self._metrics.replicas.set(self._exchange.replicas)
+        return self._metrics.render(tuple(fleet.values()), len(self.director.catalog.titles), self._stale())
 
     async def show_openapi(self, _: web.Request) -> web.Response:
         return _json(describe(importlib.metadata.version("nearcast")))
 
     # Behind the requests
 
+    def _stale(self) -> dict[str, str]:
+        """Of all that steering is told, why it may be old; empty where it is not."""
+        is_deaf = self.director.fleet.is_deaf(self._clock())
+        network = self.director.network
+        return {
+            "database": self._exchange.trouble,
+            "reports": "no appliance reports: what they said last is believed" if is_deaf else "",
+            "origin": self.director.catalog.trouble,
+            "routes": network.routes.trouble if network.routes is not None else "",
+            "geography": network.geography.trouble,
+        }
+
     async def _background(self, _: web.Application) -> AsyncIterator[None]:
-        clock_offset = time.time() - self._clock()
-        await self._keeper.restore(self._clock())
+        await self._exchange.start()
+        if self.recall is not None:
+            await self._exchange.remember(self.recall)
+        catalog = self.director.catalog
         async with aiohttp.ClientSession() as session, _cancelled_at_the_end() as start:
-            start(self.director.catalog.follow(session, self._settings.poll_every))
-            start(self._keeper.follow(clock_offset))
+            start(catalog.follow(session, self._settings.poll_every))
+            start(catalog.prepare())
+            start(self._exchange.follow())
+            start(self._exchange.listen())
+            start(self._prober.follow(session))
+            start(self._follow_routes())
             start(self._measure_lag())
             start(self._write_decisions())
+            if self._journal is not None:
+                start(self._journal.follow())
             yield
-        await self._keeper.flush(clock_offset)
+        await self._exchange.close()
         if self._decisions is not None:
             self._decisions.close()
-        self._database.close()
+        if self._journal is not None:
+            await self._journal.close()
         self.director.network.geography.close()
+
+    async def _follow_routes(self) -> None:
+        """In a thread: a new table of a million prefixes takes 30 ms, and players would wait as long."""
+        while True:
+            await asyncio.sleep(_ROUTES_EVERY_S)
+            if (routes := self.director.network.routes) is not None:
+                await asyncio.to_thread(routes.refresh)
 
     async def _measure_lag(self) -> None:
         while True:
             due = time.monotonic() + _LAG_SAMPLE_S
             await asyncio.sleep(_LAG_SAMPLE_S)
             # Smoothed over about a second, so that one long report does not look like overload.
-            self._lag_s += (max(0.0, time.monotonic() - due) - self._lag_s) / 4
-            self._metrics.lag.set(self._lag_s)
+            lag_s = self._players.lag_s
+            self._players.lag_s += (max(0.0, time.monotonic() - due) - lag_s) / 4
+            self._metrics.lag.set(self._players.lag_s)
 
     async def _write_decisions(self) -> None:
         while self._decisions is not None:
@@ -295,13 +362,21 @@ class Service:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
         return self.director.network.proxies.client(request.remote or "", forwarded)
 
-    def _base(self, request: web.Request) -> str:
-        """This service's URL as the player can reach it: as configured, else as it just did."""
-        if self._settings.url:
-            return self._settings.url.rstrip("/")
-        if _HOST.fullmatch(request.host):
-            return f"{request.scheme}://{request.host}"
-        return f"http://{show_address(self._settings.listen)}"
+
+def _open_journal(settings: SteeringSettings, director: Director, clock: Callable[[], float]) -> Follower | None:
+    folder, software = settings.journal, importlib.metadata.version("nearcast")
+    if folder is None:
+        return None
+    return Follower(
+        settings,
+        folder,
+        director.fleet,
+        director.catalog,
+        director.paths,
+        clock,
+        routes=lambda: director.network.routes,
+        software=software,
+    )
 
 
 def _open_decisions(settings: SteeringSettings) -> DecisionLog | None:
@@ -320,7 +395,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except NearcastError as error:
-        return _problem(error.status, str(error))
+        return _sent(refusal(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -329,14 +404,15 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
             if error.text and not error.text.startswith(str(error.status))
             else f"{request.method} {request.path}"
         )
-        return _problem(error.status, detail, {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {})
+        allowed = (("Allow", error.headers["Allow"]),) if "Allow" in error.headers else ()
+        return _sent(problem(error.status, detail, allowed))
     except Exception:
         logger.exception("a request failed", extra={"path": request.path})
-        return _problem(500, "this request met a fault in steering; its log says more")
+        return _sent(problem(500, "this request met a fault in steering; its log says more"))
 
 
 async def _allow_any_page(_: web.Request, response: web.StreamResponse) -> None:
-    # Players run in pages of any origin. Only reading is allowed: there is no preflight that grants a POST.
+    # Players run in pages of any origin. Only reading is allowed, and events: no preflight grants another POST.
     response.headers.setdefault("Access-Control-Allow-Origin", "*")
 
 
@@ -360,13 +436,6 @@ async def _read_report(request: web.Request) -> Report:
     if len(body) <= _SMALL_REPORT:
         return decode_report(body)
     return await asyncio.to_thread(decode_report, body)
-
-
-def _session_id(request: web.Request) -> str:
-    session = request.query.get("session", "") or secrets.token_hex(8)
-    if not ID_PATTERN.fullmatch(session):
-        raise RequestError(f"session: found {session!r}, expected 1 to 64 letters, digits . _ -")
-    return session
 
 
 def _title_json(title: Title) -> dict[str, Any]:
@@ -397,20 +466,9 @@ def _json(value: Any, status: int = HTTPStatus.OK) -> web.Response:
     )
 
 
-def _uncached(body: bytes, media_type: str) -> web.Response:
-    # Retry-After is for players that read it of a page's other origin (RFC 8216bis section 7.4).
-    headers = {"Cache-Control": "no-store", "Access-Control-Expose-Headers": "Retry-After"}
-    return web.Response(body=body, content_type=media_type, headers=headers)
-
-
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return web.Response(
-        text=json.dumps(problem),
-        status=status,
-        content_type="application/problem+json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
+def _sent(answer: Answer) -> web.Response:
+    fields = {"Content-Type": answer.media_type} if answer.media_type else {}
+    return web.Response(body=answer.body, status=answer.status, headers={**fields, **dict(answer.headers)})
 
 
 def _file(path: Any, status: int = HTTPStatus.OK) -> web.FileResponse:

@@ -3,7 +3,8 @@
 So any replica answers any poll, and none remembers anything. The token is MessagePack behind a keyed digest, in
 base64url. The digest tells our own tokens from nonsense; it guards no secret, and nothing in the token gives its holder
 more than the request's address does. So a token of another key (a restart without `session_key`) is still believed as
-far as it can be read: a player in the middle of a film must not lose its steering.
+far as it can be read: a player in the middle of a film must not lose its steering. What we signed we looked at before,
+and polls are many, so only what others signed is looked at again.
 
 Pure: the key, the clock's reading and the random session ID are arguments.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from typing import NamedTuple
@@ -25,8 +25,10 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may give as ?s
 _PATHWAY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST_SIZE = 12  # 96 bits: forging one is hopeless, and the URI stays short
 # A token of ours with eight pathways of the longest names has less than 900 characters.
-_LARGEST_TOKEN = 2048
+LARGEST_TOKEN = 2048
 _MOST_PATHWAYS = 32
+# Base64url's letters as base64's; what is only base64's becomes what neither has.
+_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -38,6 +40,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     site: str  # where the client was placed, "" if nowhere
     pathways: tuple[str, ...]  # as its manifest lists them, without the origin
     started: int  # seconds since the epoch
+    clones: tuple[str, ...] = ()  # that it was told of since, oldest first
 
 
 class Opened(NamedTuple):
@@ -45,28 +48,34 @@ class Opened(NamedTuple):
     is_ours: bool  # signed with this key
 
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Session).decode
+
+
 def seal(session: Session, key: bytes) -> str:
-    """The token for `?s=`."""
-    body = msgspec.msgpack.encode(session)
+    """The token for `?s=`. The session is one whose words were checked: it is not again when it comes back."""
+    body = _encode(session)
     return base64.urlsafe_b64encode(_digest(body, key) + body).rstrip(b"=").decode()
 
 
 def unseal(token: str, key: bytes) -> Opened | None:
     """The session in a token, or None if nothing sensible is in it."""
-    if len(token) > _LARGEST_TOKEN:
+    if len(token) > LARGEST_TOKEN:
         return None
     try:
-        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        session = msgspec.msgpack.decode(sealed[_DIGEST_SIZE:], type=Session)
-    except (binascii.Error, ValueError, msgspec.DecodeError):  # ValueError: characters beyond ASCII
+        text = token.encode("ascii").translate(_TO_STANDARD)
+        sealed = binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
+        body = sealed[_DIGEST_SIZE:]
+        session = _decode(body)
+    except (ValueError, msgspec.DecodeError):  # binascii's error and that of characters beyond ASCII are ValueErrors
         return None
-    if not _is_sensible(session):
-        return None
-    return Opened(session, hmac.compare_digest(sealed[:_DIGEST_SIZE], _digest(sealed[_DIGEST_SIZE:], key)))
+    if hmac.compare_digest(sealed[:_DIGEST_SIZE], _digest(body, key)):
+        return Opened(session, True)
+    return Opened(session, False) if _is_sensible(session) else None
 
 
 def _digest(body: bytes, key: bytes) -> bytes:
-    return hmac.new(key, body, hashlib.sha256).digest()[:_DIGEST_SIZE]
+    return hmac.digest(key, body, "sha256")[:_DIGEST_SIZE]
 
 
 def _is_sensible(session: Session) -> bool:
@@ -75,6 +84,6 @@ def _is_sensible(session: Session) -> bool:
         and TITLE_PATTERN.fullmatch(session.title) is not None
         and PACKAGE_PATTERN.fullmatch(session.package) is not None
         and (not session.site or _PATHWAY_PATTERN.fullmatch(session.site) is not None)
-        and len(set(session.pathways)) == len(session.pathways) <= _MOST_PATHWAYS
-        and all(_PATHWAY_PATTERN.fullmatch(pathway) for pathway in session.pathways)
+        and len({*session.pathways, *session.clones}) == len(session.pathways + session.clones) <= _MOST_PATHWAYS
+        and all(_PATHWAY_PATTERN.fullmatch(pathway) for pathway in session.pathways + session.clones)
     )

@@ -1,11 +1,11 @@
-"""Longest prefix match over a full BGP table: the address space cut where any prefix begins or ends.
+"""Longest prefix match over a full BGP table: a look-up in half a microsecond, in memory that processes share.
 
-    prefixes (network, length, value)  ->  bounds [0, a, b, ...) and, for each piece between two, its longest prefix
+    image:  [nobody's slab] [slabs of a patch] [slabs of the next] ...     bounds, and a word for each
+    slab:   the first 16 bits of an address -> where its bounds are in the image
 
-A look-up is a binary search for the piece that the address is in, within the first 16 bits' share of the bounds: half a
-microsecond, whatever the nesting. Longer prefixes are painted over shorter ones, one length after the other, so making
-it takes a second for a million prefixes. IPv6 is cut at 64 bits, the shortest network that hosts live in; what is
-longer is rare, and is looked up by its /64 first.
+A look-up is a binary search in the bounds of the address's slab, whatever the nesting of prefixes. The image is bytes
+that only ever grow: a change appends the slabs that it touches, and a patch says where they are now. IPv6 is cut at 64
+bits, the shortest network that hosts live in; what is longer is rare, and is looked up by its /64 first.
 
 Pure.
 """
@@ -14,70 +14,115 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 
-# Bits of an address that the first step goes by.
-_FIRST = 16
-NOBODY = -1
+from steering.addresses import Address
+from steering.columns import LENGTH_BITS, SLAB_BITS, SLABS
 
-Numbers = npt.NDArray[np.uint64]
+# The image begins with a slab that nobody has: one bound, one word, both 0, of either version.
+EMPTY = bytes(16)
+# Bits of an IPv6 address that slabs do not go by.
+DEEP_BITS = 64
+_SHIFT_4, _SHIFT_6 = 32 - SLAB_BITS, 128 - DEEP_BITS - SLAB_BITS
+_LOW = 2**DEEP_BITS - 1
+
+# Names of sites, best path first.
+Sites: TypeAlias = tuple[str, ...]
+# A prefix longer than 64 bits: its last 64 bits, its length, the number of its sites.
+Deep: TypeAlias = tuple[int, int, int]
 
 
-class Rows(NamedTuple):
-    """Prefixes of one IP version, each once: the first bits of the network as a number, and how many count."""
-
-    network: Numbers  # of 32 bits for IPv4, the first 64 for IPv6
-    length: npt.NDArray[np.uint8]
+# Of each slab of one IP version where its bounds begin, and where they end.
+_Slabs: TypeAlias = "tuple[array[int], array[int]]"
 
 
-class Pieces:
-    """Which row the longest prefix of an address is, for addresses of `bits` bits."""
+class Match(NamedTuple):
+    """The longest prefix of an address: shared by all prefixes of that length and those sites, so none is made anew."""
 
-    __slots__ = ("_begins", "_bounds", "_rows", "_shift")
+    sites: Sites
+    length: int
 
-    def __init__(self, rows: Rows, bits: int) -> None:
-        bounds, row = _cut(rows, bits)
-        self._shift = bits - _FIRST
-        begins = np.searchsorted(bounds, np.arange(2**_FIRST, dtype=np.uint64) << np.uint64(self._shift), side="right")
-        self._begins = array("I", begins.astype(np.uint32).tobytes())
-        self._begins.append(len(bounds))
-        self._bounds = array(
-            "I" if bits == 32 else "Q", bounds.astype(np.uint32 if bits == 32 else np.uint64).tobytes()
-        )
-        self._rows = array("i", row.tobytes())
 
-    def find(self, address: int) -> int:
-        """The row, or NOBODY."""
-        first = address >> self._shift
-        begins = self._begins
-        return self._rows[bisect_right(self._bounds, address, begins[first] - 1, begins[first + 1]) - 1]
+class Patch(msgspec.Struct, frozen=True, array_like=True):
+    """What changes in a table beside its image."""
+
+    slabs: tuple[bytes, bytes]  # of IPv4 and IPv6: columns of 32 bits, the slabs, where their bounds begin and end
+    sites: list[Sites]  # these get the next numbers
+    deep: dict[int, list[Deep]]  # by the /64, the longest first; none: they are gone
+    counts: tuple[int, int]  # prefixes of IPv4 and IPv6 in all
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(one.itemsize * len(one) for one in (self._begins, self._bounds, self._rows))
+    def changes_anything(self) -> bool:
+        return bool(any(self.slabs) or self.sites or self.deep)
 
 
-def _cut(rows: Rows, bits: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
-    """Where pieces begin, the first at 0, and the row of each."""
-    order = np.argsort(rows.network, kind="stable")
-    network, length = rows.network[order], rows.length[order]
-    span = np.left_shift(np.uint64(1), (bits - length.astype(np.int64)).clip(0, 63).astype(np.uint64))
-    # A prefix of no length would be one too long for 64 bits; its end is that of the space, as for all that end there.
-    last = np.where(length == 0, np.uint64(2**bits - 1), network + (span - np.uint64(1)))
-    after = last[last < 2**bits - 1] + np.uint64(1)
-    bounds = np.unique(np.concatenate([np.zeros(1, np.uint64), network, after]))
-    row = np.full(len(bounds), NOBODY, np.int32)
-    begin = np.searchsorted(bounds, network)
-    end = np.searchsorted(bounds, last, side="right")
-    for bits_of in np.unique(length):
-        own = np.flatnonzero(length == bits_of)
-        counts = end[own] - begin[own]
-        before = np.cumsum(counts) - counts
-        at = np.arange(counts.sum()) + np.repeat(begin[own] - before, counts)
-        row[at] = np.repeat(order[own], counts)
-    is_new = np.concatenate([[True], row[1:] != row[:-1]])
-    return bounds[is_new], row[is_new]
+class Table:
+    """Look-ups may go on in one thread while another takes patches."""
+
+    __slots__ = ("_deep", "_doubles", "_matches", "_sites", "_slabs_4", "_slabs_6", "_words", "counts")
+
+    def __init__(self, image: memoryview) -> None:
+        self._words, self._doubles = image.cast("I"), image.cast("Q")
+        self._slabs_4: _Slabs = array("I", [0]) * SLABS, array("I", [1]) * SLABS
+        self._slabs_6 = self._slabs_4
+        self._deep: dict[int, list[Deep]] = {}
+        self._sites: list[Sites] = []
+        self._matches: dict[int, Match | None] = {0: None}
+        self.counts = (0, 0)
+
+    def take(self, patches: Sequence[Patch]) -> None:
+        """Takes over changes, in their order."""
+        deep = self._deep.copy()
+        for patch in patches:
+            self._sites += patch.sites
+            deep.update(patch.deep)
+            self.counts = patch.counts
+        self._deep = {top: within for top, within in deep.items() if within}
+        self._slabs_4 = _changed(self._slabs_4, (patch.slabs[0] for patch in patches))
+        self._slabs_6 = _changed(self._slabs_6, (patch.slabs[1] for patch in patches))
+
+    def find(self, address: Address) -> Match | None:
+        """The longest prefix that covers the address."""
+        version, number = address
+        words = self._words
+        if version == 4:
+            begins, ends = self._slabs_4
+            slab = number >> _SHIFT_4
+            begin, end = begins[slab], ends[slab]
+            word = words[bisect_right(words, number, begin, end) - 1 - begin + end]
+        else:
+            top = number >> DEEP_BITS
+            if self._deep and (deep := self._find_deep(top, number & _LOW)) is not None:
+                return deep
+            begins, ends = self._slabs_6
+            slab = top >> _SHIFT_6
+            begin, end = begins[slab], ends[slab]
+            word = words[bisect_right(self._doubles, top, begin, end) - 1 - begin + 2 * end]
+        try:
+            return self._matches[word]
+        except KeyError:
+            return self._remember(word)
+
+    def _find_deep(self, top: int, low: int) -> Match | None:
+        for network, length, number in self._deep.get(top, ()):
+            if (low ^ network) >> (2 * DEEP_BITS - length) == 0:
+                return Match(self._sites[number], length)
+        return None
+
+    def _remember(self, word: int) -> Match:
+        match = self._matches[word] = Match(self._sites[word >> LENGTH_BITS], word & (2**LENGTH_BITS - 1))
+        return match
+
+
+def _changed(slabs: _Slabs, changes: Iterable[bytes]) -> _Slabs:
+    """A copy: whoever looks up meanwhile has either."""
+    fresh = slabs[0][:], slabs[1][:]
+    begins, ends = np.asarray(fresh[0]), np.asarray(fresh[1])
+    for columns in changes:
+        changed, begin, end = np.frombuffer(columns, np.uint32).reshape(3, -1)
+        begins[changed], ends[changed] = begin, end
+    return fresh

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.browser.screens import find_chromium
+
 _PAGE = Path(__file__).parents[1] / "steering" / "web"
 
 
@@ -22,13 +24,23 @@ def missing(what: str, how: str) -> None:
     pytest.skip(message)
 
 
-def chromium() -> str:
-    """The browser's executable."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if (path := shutil.which(name)) is not None:
-            return path
-    missing("Chromium", "on Debian: sudo apt install chromium")
-    raise AssertionError("unreachable")
+def needs_chromium() -> None:
+    """The browser."""
+    if find_chromium() is None:
+        missing("Chromium", "on Debian: sudo apt install chromium")
+
+
+def bird() -> tuple[str, str, str]:
+    """A router, the tool that asks it, and the tool that makes a network of its own for it. Needs root."""
+    found = [
+        shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") for name in ("bird", "birdc", "ip")
+    ]
+    if not all(found):
+        missing("BIRD or iproute2", "on Debian: sudo apt install bird2 iproute2")
+    if os.geteuid() != 0:
+        missing("the right to make a network namespace", "run the tests as root")
+    router, asks, network = (str(path) for path in found)
+    return router, asks, network
 
 
 def needs_page() -> None:

@@ -16,7 +16,7 @@ from steering.sites import By
 # Networks (/24, /48) with viewers, the last that were seen: some 50 MB. All of a large country's are fewer.
 MOST_NETWORKS = 500_000
 # A default says nothing of where a client is.
-_TELLING = {By.PREFIX.value, By.GEOGRAPHY.value}
+_TELLING = {By.ROUTE.value, By.PREFIX.value, By.GEOGRAPHY.value}
 
 
 class _Decided(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ export async function post(url) {
 
 async function answer(response) {
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw Object.assign(new Error(body.detail ?? `answered ${response.status}`), { status: response.status });
+  if (!response.ok)
+    throw Object.assign(new Error(body.detail ?? `answered ${response.status}`), { status: response.status });
   return body;
 }

@@ -10,7 +10,9 @@ try {
   const { titles, trouble } = await get("/api/v1/titles");
   films.replaceChildren(...titles.map(card));
   if (!titles.length) {
-    say(trouble ? `The origin could not be read: ${trouble}` : "Nothing is published yet: nearcast origin publish DIR.");
+    say(
+      trouble ? `The origin could not be read: ${trouble}` : "Nothing is published yet: nearcast origin publish DIR.",
+    );
   } else if (trouble) {
     say("The origin is away. Films that appliances hold play on.");
   }

@@ -3,15 +3,23 @@
 // Nothing here asks the player. Requests are read from the browser's own resource timing, so a player that believes to
 // be on one appliance and fetches from another is shown where it fetches.
 
-const SEGMENT = /\/v1\/[^/]+\/[^/]+\/([^/]+)\/\d+\.m4s$/;
+import { ahead } from "./players/back-off.js";
 
-export function watch(video, { player, videoRenditions, origins }) {
+const SEGMENT = /^(.*\/v1\/[^/]+\/[^/]+\/)([^/]+)\/\d+\.m4s$/;
+
+const SAME_STALL_MS = 500; // what ended so lately and begins again is one
+
+// `origins` maps "http://127.0.1.1:8080" to the appliance's name; `onswitch(one)` hears of each change of appliance.
+export function watch(video, { player, videoRenditions, origins, onswitch }) {
   const started = performance.now();
   const stats = {
     player,
     session: "",
     steering: "", // the newest steering URI's session token
+    polls: { answered: 0, failed: 0, lastAt: null }, // lastAt: performance.now()
+    events: 0, // CMCD reports sent
     appliance: "",
+    base: "", // the URL of the package's folder on it
     switches: [],
     requests: {},
     errors: [],
@@ -31,13 +39,13 @@ export function watch(video, { player, videoRenditions, origins }) {
       return Number.isFinite(video.duration) ? video.duration : 0;
     },
     get buffer() {
-      return ahead(video);
+      return round(ahead(video));
     },
     get stallSeconds() {
-      return stalled + (stallingSince === null ? 0 : (performance.now() - stallingSince) / 1000);
+      return stalled + this.stallingFor;
     },
-    get stalling() {
-      return stallingSince !== null;
+    get stallingFor() {
+      return stallingSince === null ? 0 : (performance.now() - stallingSince) / 1000;
     },
     get droppedFrames() {
       return video.getVideoPlaybackQuality().droppedVideoFrames;
@@ -49,10 +57,13 @@ export function watch(video, { player, videoRenditions, origins }) {
   let hasPlayed = false;
   let stalled = 0;
   let stallingSince = null;
+  let stallEndedAt = -Infinity;
+  let isReloading = false;
 
   const endStall = () => {
     if (stallingSince === null) return;
-    stalled += (performance.now() - stallingSince) / 1000;
+    stallEndedAt = performance.now();
+    stalled += (stallEndedAt - stallingSince) / 1000;
     stallingSince = null;
   };
   const listeners = {
@@ -64,10 +75,18 @@ export function watch(video, { player, videoRenditions, origins }) {
     },
     playing() {
       hasPlayed = true;
+      isReloading = false;
       endStall();
     },
-    seeking: endStall,
-    pause: endStall,
+    // A player that starts again from the manifest pauses and seeks, and the viewer waits all the same.
+    emptied() {
+      isReloading = hasPlayed && !video.ended;
+      if (!isReloading || stallingSince !== null) return;
+      stallingSince = performance.now();
+      if (stallingSince - stallEndedAt > SAME_STALL_MS) stats.stalls += 1;
+    },
+    seeking: () => isReloading || endStall(),
+    pause: () => isReloading || endStall(),
     ended: endStall,
   };
   for (const [name, listener] of Object.entries(listeners)) video.addEventListener(name, listener);
@@ -76,19 +95,38 @@ export function watch(video, { player, videoRenditions, origins }) {
   observer.observe({ type: "resource", buffered: true });
 
   function note(entry) {
+    if (entry.startTime < started) return;
     const url = new URL(entry.name);
-    if (url.pathname.startsWith("/steer/")) stats.steering = url.searchParams.get("s") ?? stats.steering;
-    const segment = SEGMENT.exec(url.pathname);
     // A request that failed says nothing about who serves (status 0: no answer).
-    if (!segment || entry.startTime < started || entry.responseStatus === 0 || entry.responseStatus >= 400) return;
+    const isAnswered = entry.responseStatus !== 0 && entry.responseStatus < 400;
+    if (url.pathname.startsWith("/steer/")) notePoll(url, entry, isAnswered);
+    else if (url.pathname === "/cmcd") stats.events += 1;
+    else if (isAnswered) noteSegment(url, entry);
+  }
+
+  function notePoll(url, entry, isAnswered) {
+    stats.steering = url.searchParams.get("s") ?? stats.steering;
+    stats.polls.lastAt = entry.startTime;
+    if (isAnswered) stats.polls.answered += 1;
+    else stats.polls.failed += 1;
+  }
+
+  function noteSegment(url, entry) {
+    const [, folder, rendition] = SEGMENT.exec(url.pathname) ?? [];
+    if (!folder) return;
     const appliance = origins.get(url.origin) ?? url.host;
     stats.requests[appliance] = (stats.requests[appliance] ?? 0) + 1;
     // Audio may lag a switch by a segment; what is seen on screen is where the video comes from.
-    if (!videoRenditions.has(segment[1]) || appliance === stats.appliance) return;
-    if (stats.appliance) {
-      stats.switches.push({ at: round(video.currentTime), from: stats.appliance, to: appliance });
-    }
+    if (!videoRenditions.has(rendition)) return;
+    stats.base = url.origin + folder;
+    if (appliance === stats.appliance) return;
+    const before = stats.appliance;
     stats.appliance = appliance;
+    if (!before) return;
+    const asked = (performance.timeOrigin + entry.startTime) / 1000; // seconds since 1970
+    const one = { at: round(video.currentTime), asked, from: before, to: appliance, reason: "" };
+    stats.switches.push(one);
+    onswitch(one);
   }
 
   return {
@@ -98,16 +136,6 @@ export function watch(video, { player, videoRenditions, origins }) {
       for (const [name, listener] of Object.entries(listeners)) video.removeEventListener(name, listener);
     },
   };
-}
-
-function ahead(video) {
-  for (let i = 0; i < video.buffered.length; i += 1) {
-    // A tenth of a second: audio and video seldom start at the same sample.
-    if (video.buffered.start(i) <= video.currentTime + 0.1 && video.buffered.end(i) > video.currentTime) {
-      return round(video.buffered.end(i) - video.currentTime);
-    }
-  }
-  return 0;
 }
 
 function round(seconds) {

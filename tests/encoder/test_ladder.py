@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.ladder import Rung, display_size, ladder, output_rate
+from encoder.ladder import display_size, ladder, output_rate
 from encoder.source import Colour, Source, VideoStream
 
 VIDEO = VideoStream(
@@ -112,4 +112,4 @@ def test_caps_follow_apples_guide() -> None:
 
 
 def test_name_of_a_rung_is_its_height() -> None:
-    assert Rung(640, 360, 21, 1, 1, "3.0").name == "v360"
+    assert [rung.name for rung in ladder(source_of(width=640, height=360))] == ["v360", "v234"]

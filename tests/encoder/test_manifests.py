@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from fractions import Fraction
 
@@ -269,6 +270,11 @@ def test_film_shorter_than_half_a_target_has_its_own_rate() -> None:
 
 def test_one_writer_serves_many_sessions() -> None:
     writer = Manifests(FILM)
-    assert writer.multivariant(PATHWAYS, STEERING) == multivariant(FILM, PATHWAYS, STEERING)
-    assert writer.mpd(PATHWAYS[:1]) == mpd(FILM, PATHWAYS[:1])
-    assert writer.multivariant() == multivariant(FILM)
+    assert writer.multivariant(PATHWAYS, STEERING).decode() == multivariant(FILM, PATHWAYS, STEERING)
+    assert writer.mpd(PATHWAYS[:1]).decode() == mpd(FILM, PATHWAYS[:1])
+    assert writer.multivariant().decode() == multivariant(FILM)
+
+
+def test_a_gzipped_mpd_is_the_plain_one() -> None:
+    writer = Manifests(FILM)
+    assert gzip.decompress(writer.gzipped_mpd(PATHWAYS, STEERING)) == writer.mpd(PATHWAYS, STEERING)

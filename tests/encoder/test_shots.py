@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.shots import find_cuts, parse_scores, segment_frames
+from encoder.shots import divide, find_cuts, parse_scores
 
 RATE = Fraction(25)
 
@@ -29,16 +29,16 @@ def test_the_first_picture_is_no_cut() -> None:
 
 
 def test_segments_begin_at_cuts_and_long_shots_are_split_evenly() -> None:
-    assert segment_frames(500, [60, 300], RATE, 4.0) == (60, 80, 80, 80, 100, 100)
+    assert divide(500, [60, 300], RATE, 4.0) == ((60,), (80, 80, 80), (100, 100))
 
 
 def test_cuts_within_a_second_of_the_last_and_near_the_end_begin_no_segment() -> None:
-    assert segment_frames(100, [10, 30, 40, 90], RATE, 4.0) == (30, 70)
+    assert divide(100, [10, 30, 40, 90], RATE, 4.0) == ((30,), (70,))
 
 
 def test_a_film_shorter_than_a_second_is_one_segment() -> None:
-    assert segment_frames(1, [], RATE, 4.0) == (1,)
-    assert segment_frames(20, [5], RATE, 4.0) == (20,)
+    assert divide(1, [], RATE, 4.0) == ((1,),)
+    assert divide(20, [5], RATE, 4.0) == ((20,),)
 
 
 @given(
@@ -50,7 +50,7 @@ def test_a_film_shorter_than_a_second_is_one_segment() -> None:
 def test_segments_cover_the_film_and_are_neither_too_long_nor_too_short(
     frames: int, cuts: list[int], rate: Fraction, longest_s: float
 ) -> None:
-    segments = segment_frames(frames, cuts, rate, longest_s)
+    segments = [part for shot in divide(frames, cuts, rate, longest_s) for part in shot]
     assert sum(segments) == frames
     assert max(segments) <= max(1, longest_s * rate)
     # Half of the shortest is what an even split may leave of a shot that is hardly too long.

@@ -19,7 +19,7 @@ from encoder.package import BLOCK_SIZE, MANIFEST_NAME
 from oca import messages
 from oca.errors import OcaError
 from oca.link import Link
-from oca.report import Answer, Report, decode_report
+from oca.report import Answer, MeasuredPath, Players, Report, decode_report
 from tests.media import make_package
 from tests.oca.running import Running
 from tests.oca.upstream import Upstream
@@ -285,6 +285,27 @@ async def test_reports_tell_what_is_held_once_and_then_only_its_version(
         pass
     assert (await get(f"{oca.url}{network.base}/v360/1.m4s"))[0] == 200  # draining, it serves those that stay
     assert (await oca.ask("resume"))["state"] == "serving"
+
+
+async def test_reports_tell_how_it_goes_for_those_who_are_served(
+    network: Network, aiohttp_server: AiohttpServer
+) -> None:
+    steering = Steering()
+    url = str((await aiohttp_server(steering.application())).make_url("")).rstrip("/")
+    oca = network.appliance("oca-1", "--steering", url, "--report-every", "100ms")
+    await oca.start()
+    part = f"{oca.url}{network.base}/v360/1.m4s"
+    for session in ("well", "starving"):
+        await get(f'{part}?CMCD=sid="{session}"')
+    await get(f'{part}?CMCD=bs,sid="starving"')
+    await get(f'{part}?CMCD=bs,sid="starved-elsewhere"')
+    paths: dict[str, MeasuredPath] = {}
+    players = None
+    while players is None or players.sessions < 3 or not paths:
+        report = await steering.reports.get()
+        players, paths = report.players, paths or report.paths
+    assert players == Players(sessions=3, witnesses=3, starved=1, starved_networks=1)
+    assert set(paths) == {"127.0.0.0"} and 0 < paths["127.0.0.0"].rtt_us < 100_000
 
 
 async def test_a_second_appliance_of_the_same_name_ends_with_a_clear_error(

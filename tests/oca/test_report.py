@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oca.errors import MessageError
-from oca.report import FORMAT, Report, decode_report, held_version
+from oca.report import FORMAT, MeasuredPath, Players, Report, decode_report, held_version
 
 GOOD: dict[str, Any] = {
     "format": FORMAT, "name": "oca-1", "instance": "i", "sequence": 1, "site": "north", "url": "http://127.0.1.1:80",
     "state": "serving", "problems": [], "capacity_bps": 10, "serving_bps": 1, "connections": 0, "disk_bytes": 5,
     "disk_used_bytes": 4, "held_version": "v", "held": {"title/package": ["*"]},
 }  # fmt: skip
+
+
+OPTIONAL = ["held", "notes", "players", "paths"]
 
 
 def test_a_report_survives_the_wire() -> None:
@@ -37,6 +40,13 @@ def test_a_report_survives_the_wire() -> None:
         ({"capacity_bps": -1}, "a negative amount"),
         ({"connections": "many"}, "connections"),
         ({"held": {"title/package": "all"}}, "held"),
+        ({"players": {"sessions": 1}}, "witnesses"),
+        ({"players": {"sessions": 1, "witnesses": 1, "starved": -1, "starved_networks": 1}}, "starved"),
+        ({"paths": {"192.0.2.0": [1, 2]}}, "paths"),
+        ({"paths": {"192.0.2.0": [-1, 2, 3]}}, "paths"),
+        ({"paths": {"192.0.2.0": [1, -2, 3]}}, "paths"),
+        ({"paths": {"192.0.2.0": [1, 2, -3]}}, "paths"),
+        ({"paths": {f"192.0.{number}.0": [1, 2, 3] for number in range(65)}}, "65 paths, expected at most 64"),
     ],
 )
 def test_nonsense_is_refused_with_what_is_wrong(change: dict[str, Any], complaint: str) -> None:
@@ -64,7 +74,23 @@ def test_the_version_of_what_is_held_does_not_depend_on_order(held: dict[str, tu
 
 
 def test_a_report_type_has_no_defaults_but_what_may_be_left_out() -> None:
-    assert [field.name for field in msgspec.structs.fields(Report) if not field.required] == ["held", "notes"]
+    assert [field.name for field in msgspec.structs.fields(Report) if not field.required] == OPTIONAL
+
+
+def test_a_report_without_what_is_new_is_a_report() -> None:
+    report = decode_report(msgspec.json.encode(GOOD))
+    assert (report.players, report.paths) == (None, {})
+
+
+def test_players_and_paths_survive_the_wire() -> None:
+    said = {
+        "players": {"sessions": 9, "witnesses": 7, "starved": 2, "starved_networks": 1},
+        "paths": {"192.0.2.0": [8000, 10**7, 5]},
+    }
+    report = decode_report(msgspec.json.encode({**GOOD, **said}))
+    assert report.players == Players(9, 7, 2, 1)
+    assert report.paths == {"192.0.2.0": MeasuredPath(8000, 10**7, 5)}
+    assert decode_report(msgspec.json.encode(report)) == report
 
 
 def test_a_damaged_report_is_refused_or_a_report_and_nothing_else() -> None:

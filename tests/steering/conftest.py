@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -12,10 +14,12 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from config.steering import SteeringSettings
 from oca.report import Report
 from steering.service import Service
+from tests.steering.postgres import Postgres
 from tests.steering.values import NORTH, SOUTH, manifest, package
 
 
@@ -37,6 +41,11 @@ class Origin:
         self.is_away = False
         self.catalog: bytes | None = None  # what it says instead of the catalog
         self.asked: list[str] = []
+        self.gathers = 1  # packages are first sent when so many were asked for at once
+        self.most_at_once = 0
+        self.hangs_up_after: int | None = None  # so many packages
+        self._under_way = 0
+        self._gathered = asyncio.Event()
 
     def publish(self, title: str, name: str = "A Film") -> str:
         film = package(title, name)
@@ -58,7 +67,7 @@ class Origin:
         if self.is_away:
             return web.Response(status=503)
         if request.path in self.manifests:
-            return web.Response(body=self.manifests[request.path])
+            return await self._send_package(request)
         if request.path != "/api/v1/titles":
             return web.Response(status=404)
         body = self.catalog or msgspec.json.encode({"titles": list(self.entries.values())})
@@ -66,6 +75,35 @@ class Origin:
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304)
         return web.Response(body=body, headers={"ETag": etag})
+
+    async def _send_package(self, request: web.Request) -> web.Response:
+        if self.hangs_up_after is not None:
+            self.hangs_up_after -= 1
+            if self.hangs_up_after < 0 and request.transport is not None:
+                request.transport.close()
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        if self._under_way >= self.gathers:
+            self._gathered.set()
+        await self._gathered.wait()
+        self._under_way -= 1
+        return web.Response(body=self.manifests[request.path])
+
+
+class FrontServer(TestServer):
+    """The service as it really listens: the front, and aiohttp behind it."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.application())
+        self._service = service
+
+    async def start_server(self, loop: asyncio.AbstractEventLoop | None = None, **_: Any) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self.runner = runner = web.AppRunner(self.app, access_log=None)
+        await runner.setup()
+        await self._service.front(runner, (self.host, 0)).start()
+        self.scheme, self.port = "http", runner.addresses[0][1]
+        self._root = URL(f"http://{self.host}:{self.port}")
 
 
 class Steering:
@@ -105,6 +143,17 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL; whoever stops it starts it again."""
+    # Not in pytest's folders, which are closed to the user that the server runs as.
+    with TemporaryDirectory(prefix="nearcast-postgres-") as folder:
+        postgres = Postgres(Path(folder))
+        postgres.start()
+        yield postgres
+        postgres.kill()
+
+
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
     origin = Origin()
@@ -130,7 +179,7 @@ async def steering(settings: SteeringSettings, origin: Origin, clock: Clock) -> 
     """A service that knows the title "film", and no appliance."""
     origin.publish("film")
     service = Service(settings, clock)
-    async with TestClient(TestServer(service.application())) as client:
+    async with TestClient(FrontServer(service)) as client:
         steering = Steering(service, client, clock)
         await steering.refresh()
         yield steering

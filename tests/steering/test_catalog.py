@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 import pytest
 
-from steering.catalog import Catalog, Entry, read_title
+from encoder.manifests import Manifests
+from encoder.package import decode
+from steering.catalog import Catalog, Entry, read_title, restore_title
 from steering.errors import CatalogError
 from tests.steering.conftest import Origin
 from tests.steering.values import manifest, package
+from tests.waiting import until
 
 
 async def refreshed(catalog: Catalog) -> Catalog:
@@ -105,3 +110,115 @@ async def test_a_time_that_is_none_keeps_the_title_away(origin: Origin) -> None:
     origin.publish("film")
     origin.entries["film"]["available_from"] = "soon"
     assert (await refreshed(Catalog(origin.url))).titles == {}
+
+
+async def test_the_outline_of_a_package_gives_the_same_manifests(origin: Origin) -> None:
+    digest = origin.publish("film")
+    title = (await refreshed(Catalog(origin.url))).titles["film"]
+    whole = Manifests(decode(origin.manifests[f"/v1/film/{digest}/package.json"]))
+    for kept in (title, restore_title(title.keep())):
+        assert kept.manifests.mpd() == whole.mpd()
+        assert kept.manifests.multivariant() == whole.multivariant()
+        assert not any(one.durations or one.sizes for one in kept.package.renditions)
+        assert (kept.entry, kept.files, kept.nominal_bps) == (title.entry, title.files, title.nominal_bps)
+
+
+async def test_what_was_kept_is_known_again_while_the_origin_is_away(origin: Origin) -> None:
+    origin.publish("film")
+    before = await refreshed(Catalog(origin.url))
+    origin.is_away = True
+    after = Catalog(origin.url)
+    await after.restore({"film": before.titles["film"].keep(), "damaged": b"what is this"})
+    assert set(after.titles) == {"film"}
+    assert after.is_known
+    assert after.trouble  # it may be old
+    with pytest.raises(CatalogError, match="answered 503"):
+        await refreshed(after)
+    assert set(after.titles) == {"film"}
+    origin.is_away = False
+    origin.asked.clear()
+    await refreshed(after)
+    assert origin.asked == ["/api/v1/titles"]  # what is kept need not be read again
+
+
+async def test_what_is_kept_is_no_news_to_who_asked_the_origin(origin: Origin) -> None:
+    origin.publish("film")
+    catalog = await refreshed(Catalog(origin.url))
+    await catalog.restore({"withdrawn": catalog.titles["film"].keep()})
+    assert set(catalog.titles) == {"film"}
+    changes = catalog.unsaved(most=10)
+    assert changes is not None
+    assert (set(changes.changed), changes.gone) == ({"film"}, ("withdrawn",))
+
+
+async def test_what_changed_is_to_be_saved_until_it_is(origin: Origin) -> None:
+    for name in ("film", "other", "third"):
+        origin.publish(name)
+    catalog = await refreshed(Catalog(origin.url))
+    saved: set[str] = set()
+    while (changes := catalog.unsaved(most=2)) is not None:
+        assert len(changes.changed) <= 2
+        saved |= changes.changed.keys()
+        catalog.saved(changes)
+    assert saved == {"film", "other", "third"}
+    del origin.entries["film"]
+    origin.publish("other", "Another Cut")
+    await refreshed(catalog)
+    changes = catalog.unsaved(most=9)
+    assert changes is not None
+    assert (set(changes.changed), changes.gone) == ({"other"}, ("film",))
+    catalog.saved(changes)
+    catalog.save_all()
+    changes = catalog.unsaved(most=9)
+    assert changes is not None
+    assert set(changes.changed) == {"other", "third"}
+
+
+async def test_packages_are_asked_for_together_and_not_all_at_once(origin: Origin) -> None:
+    for number in range(40):
+        origin.publish(f"film-{number}")
+    origin.gathers = 16
+    assert len((await refreshed(Catalog(origin.url))).titles) == 40
+    assert origin.most_at_once == 16
+
+
+async def test_an_origin_that_goes_away_meanwhile_is_not_asked_for_the_rest(origin: Origin) -> None:
+    for number in range(100):
+        origin.publish(f"film-{number:02}")
+    catalog = Catalog(origin.url)
+    origin.hangs_up_after = 30
+    with pytest.raises(CatalogError, match="could not be asked"):
+        await refreshed(catalog)
+    assert len([path for path in origin.asked if path.endswith("package.json")]) < 80
+    assert not catalog.is_known
+    origin.hangs_up_after = None
+    assert len((await refreshed(catalog)).titles) == 100
+
+
+async def test_manifests_are_made_ahead(origin: Origin) -> None:
+    for name in ("film", "other"):
+        origin.publish(name)
+    known = await refreshed(Catalog(origin.url))
+    catalog = Catalog(origin.url)
+    await catalog.restore({name: title.keep() for name, title in known.titles.items()})
+    assert not any(title.is_prepared for title in catalog.titles.values())
+    preparing = asyncio.create_task(catalog.prepare())
+    await until(lambda: all(title.is_prepared for title in catalog.titles.values()))
+    preparing.cancel()
+    await asyncio.gather(preparing, return_exceptions=True)
+
+
+def test_a_package_whose_manifests_nobody_can_write_is_refused() -> None:
+    film = package("film")
+    wrong = msgspec.structs.replace(film.renditions[0], frame_rate="1/0")
+    digest, data = manifest(msgspec.structs.replace(film, renditions=(wrong, *film.renditions[1:])))
+    fields = {"title": "film", "package": digest, "name": "", "duration": 1.0, "size": 1, "poster": ""}
+    with pytest.raises(CatalogError, match="its manifests cannot be written: Fraction"):
+        read_title(msgspec.convert({**fields, "published_at": ""}, Entry), data)
+
+
+async def test_a_catalog_that_did_not_change_is_the_same_mapping(origin: Origin) -> None:
+    origin.publish("film")
+    catalog = await refreshed(Catalog(origin.url))
+    before = catalog.titles
+    assert (await refreshed(catalog)).titles is before

@@ -14,11 +14,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from steering.cli import steering as command
-from tests.steering.conftest import Origin
+from tests.steering.conftest import JSON, Origin
+from tests.steering.values import report
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 20.0
@@ -98,6 +101,63 @@ async def test_hangup_takes_over_a_good_configuration_and_keeps_the_old_one_othe
                 assert (await answer.json())["sites"][0]["prefixes"] == announced
 
 
+async def test_players_of_a_killed_replica_are_steered_by_another(tmp_path: Path, origin: Origin) -> None:
+    """Two services over one database, as on two machines: they share it and the key that signs sessions."""
+    origin.publish("film")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    config = configuration(tmp_path, origin.url)
+    config.write_text(config.read_text().replace("[steering]", '[steering]\nsession_key = "shared"'))
+    async with (
+        serving(config, tmp_path / "a") as (killed, first, _),
+        serving(config, tmp_path / "b") as (_, second, _),
+        aiohttp.ClientSession() as session,
+    ):
+
+        async def get(url: str) -> str:
+            async with session.get(url) as answer:
+                return await answer.text() if answer.status == 200 else ""
+
+        async def fleet_of_second_has(name: str) -> bool:
+            return name in await get(f"{second}/api/v1/fleet?held=0")
+
+        for sequence, name in enumerate(("a1", "a2")):
+            body = msgspec.json.encode(report(name, sequence=sequence, held={}))
+            async with session.post(f"{first}/api/v1/reports", data=body, headers=JSON) as answer:
+                assert answer.status == 200
+        await until(lambda: fleet_of_second_has('"a2"'))
+        playlist = await get(f"{first}/play/film/master.m3u8")
+        poll = playlist.split('SERVER-URI="', 1)[1].split('"', 1)[0]
+        told = json.loads(await get(poll))["PATHWAY-PRIORITY"]
+        killed.kill()
+        await killed.wait()
+        assert json.loads(await get(poll.replace(first, second)))["PATHWAY-PRIORITY"] == told
+        assert 'session="ours"' in await get(f"{second}/metrics")
+
+
+async def test_a_restart_while_the_origin_is_away_plays_what_was_known(tmp_path: Path, origin: Origin) -> None:
+    origin.publish("film")
+    config = configuration(tmp_path, origin.url)
+    async with serving(config, tmp_path) as (process, _, log):
+        await line_with(log, "the catalog is up to date")
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), LIMIT_S)
+    origin.is_away = True
+    async with serving(config, tmp_path) as (_, url, _), aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/play/film/master.m3u8") as answer:
+            assert answer.status == 200
+        async with session.get(f"{url}/readyz") as answer:
+            ready = await answer.json()
+            assert ready["ready"]
+            assert any("answered 503" in why or "not been asked" in why for why in ready["degraded"])
+        async with session.get(f"{url}/api/v1/titles") as answer:
+            told = await answer.json()
+            assert told["trouble"]
+            assert [title["title"] for title in told["titles"]] == ["film"]
+        async with session.get(f"{url}/metrics") as answer:
+            assert 'nearcast_steering_stale{what="origin"} 1.0' in await answer.text()
+
+
 async def test_a_port_that_is_taken_is_said_and_fails(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -116,13 +176,6 @@ async def test_a_bad_configuration_ends_with_exit_code_2(tmp_path: Path) -> None
     _, error = await asyncio.wait_for(process.communicate(), LIMIT_S)
     assert process.returncode == 2
     assert "site 'north', prefix 1: found '10.0.0.1/8', expected 10.0.0.0/8" in error.decode()
-
-
-def test_prefixes_check_counts_what_is_good(tmp_path: Path) -> None:
-    config = configuration(tmp_path, "http://127.0.0.1:1", '"10.0.0.0/8", "2001:db8::/32"')
-    result = CliRunner().invoke(command, ["prefixes", "check", str(config), "--json"])
-    assert json.loads(result.output) == {"sites": {"north": 2}}
-    assert "good (1 sites, 2 prefixes)" in CliRunner().invoke(command, ["prefixes", "check", str(config)]).output
 
 
 @pytest.mark.parametrize("arguments", [["prefixes", "check", f"{os.devnull}/none"], ["serve", "--ttl", "soon"]])

@@ -1,96 +1,140 @@
-"""The fleet database: a real one on disk."""
+"""The fleet database: what is kept in it, and what one replica finds there of another; on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from oca.report import held_version
-from steering.database import Database, Keeper
+from oca.report import Held, held_version
+from steering.database import Database, HeldRow, Outgoing, Row, decode_held
 from steering.errors import DatabaseError
-from steering.fleet import Fleet
+from tests.steering.postgres import Postgres
 from tests.steering.values import report
 
-HELD = {"film/0": ("*",), "other/1": ("v.mp4", "a.mp4")}
+HELD: Held = {"film/0": ("*",), "other/1": ("v.mp4", "a.mp4")}
 
 
-def known_fleet() -> Fleet:
-    fleet = Fleet(6)
-    fleet.take(report("a1", held=HELD), 100)
-    fleet.take(report("a2"), 103)
-    return fleet
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/down/fleet.sqlite"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_database()
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/deep/down/fleet.sqlite"
-    for _ in range(2):  # saved twice is kept once
-        database = Database(url)
-        database.save([(known.heard_at, known) for known in known_fleet().known().values()])
-        database.close()
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
     database = Database(url)
-    stored = {one.report.name: one for one in database.load(110)}
+    yield database
     database.close()
-    assert {name: one.age_s for name, one in stored.items()} == {"a1": 10, "a2": 7}
-    assert stored["a1"].held == HELD
-    assert stored["a1"].held_version == held_version(HELD)
-    assert stored["a1"].report.url == "http://a1.localhost:8080"
 
 
-def test_held_files_are_written_only_when_they_change(tmp_path: Path) -> None:
-    fleet, database = known_fleet(), Database(f"sqlite:///{tmp_path}/fleet.sqlite")
-    database.save([(known.heard_at, known) for known in fleet.known().values()])
-    with sqlite3.connect(tmp_path / "fleet.sqlite") as direct:
-        direct.execute("update held set version = 'untouched'")
-    direct.close()
-    database.save([(known.heard_at, known) for known in fleet.known().values()])
-    assert {one.held_version for one in database.load(110)} == {"untouched"}
-    fleet.take(report("a1", sequence=2, held={}), 101)
-    database.save([(known.heard_at, known) for known in fleet.known().values()])
-    assert {one.report.name: one.held_version for one in database.load(110)}["a1"] == held_version({})
+def row(name: str, age_s: float = 0.0) -> Row:
+    kept = msgspec.structs.replace(report(name, held=HELD), held=None)
+    return Row(name, age_s, 1000.0, msgspec.msgpack.encode(kept))
+
+
+def held(name: str, files: Held = HELD) -> HeldRow:
+    return HeldRow(name, held_version(files), msgspec.msgpack.encode(files))
+
+
+def test_what_was_written_is_kept(database: Database, url: str) -> None:
+    for number in (1, 2):  # written twice is kept once
+        database.exchange(Outgoing("a", number, time.monotonic(), b"", [row("a1", 10), row("a2", 7)], [held("a1")]), {})
+    again = Database(url)
+    kept = {one.report.name: one for one in again.load()}
+    again.close()
+    assert {name: round(one.age_s) for name, one in kept.items()} == {"a1": 10, "a2": 7}
+    assert kept["a1"].held == HELD
+    assert kept["a1"].held_version == held_version(HELD)
+    assert kept["a1"].since == 1000.0
+    assert kept["a1"].report.url == "http://a1.localhost:8080"
+    assert kept["a2"].held == {}
+
+
+def test_each_batch_is_read_once_by_the_others_and_never_by_its_writer(database: Database) -> None:
+    assert not database.exchange(Outgoing("a", 1, time.monotonic(), b"a1"), {}).batches
+    heard = database.exchange(Outgoing("b", 1, time.monotonic(), b"b1"), {}).batches
+    assert [(one.replica, one.number, one.heard) for one in heard] == [("a", 1, b"a1")]
+    assert 0 <= heard[0].age_s < 60
+    database.exchange(Outgoing("a", 2, time.monotonic(), b"a2"), {"b": 1})
+    database.exchange(Outgoing("a", 3, time.monotonic(), b"a3"), {"b": 1})
+    assert [one.heard for one in database.exchange(Outgoing("b", 2, time.monotonic(), b"b2"), {"a": 1}).batches] == [
+        b"a2",
+        b"a3",
+    ]
+    assert [one.heard for one in database.exchange(Outgoing("b", 3, time.monotonic(), b"b3"), {"a": 3}).batches] == []
+
+
+def test_old_batches_are_not_kept(database: Database) -> None:
+    for number in range(1, 101):
+        database.exchange(Outgoing("a", number, time.monotonic(), b""), {})
+    assert len(database.exchange(Outgoing("b", 1, time.monotonic(), b""), {}).batches) == 20
+
+
+def test_only_the_wanted_version_of_what_is_held_is_read(database: Database) -> None:
+    database.exchange(Outgoing("a", 1, time.monotonic(), b"", [], [held("a1"), held("a2", {})]), {})
+    wanted = {"a1": held_version(HELD), "a2": held_version(HELD), "a3": held_version(HELD)}
+    assert {name: decode_held(files) for name, files in database.held(wanted).items()} == {"a1": HELD}
+
+
+def test_a_database_says_which_it_is(database: Database, url: str) -> None:
+    again = Database(url)
+    assert (
+        database.exchange(Outgoing("a", 1, time.monotonic(), b""), {}).identity
+        == again.exchange(Outgoing("b", 1, time.monotonic(), b""), {}).identity
+    )
+    again.close()
+
+
+def test_titles_are_kept_until_they_are_gone(database: Database) -> None:
+    database.save_titles({"film": b"1", "other": b"2"}, [])
+    database.save_titles({"film": b"3"}, ["other"])
+    assert database.load_titles() == {"film": b"3"}
+
+
+def test_a_damaged_title_is_left_out(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/fleet.sqlite")
+    database.save_titles({"film": b"1", "other": b"2"}, [])
+    damage(tmp_path, "update titles set data = x'00' where title = 'film'")
+    assert database.load_titles() == {"other": b"2"}
     database.close()
 
 
 def test_a_row_that_cannot_be_read_takes_no_other_with_it(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/fleet.sqlite")
-    database.save([(known.heard_at, known) for known in known_fleet().known().values()])
-    with sqlite3.connect(tmp_path / "fleet.sqlite") as direct:
-        direct.execute("update reports set report = x'00' where name = 'a1'")
-    direct.close()
-    assert [one.report.name for one in database.load(110)] == ["a2"]
+    database.exchange(Outgoing("a", 1, time.monotonic(), b"", [row("a1"), row("a2")]), {})
+    damage(tmp_path, "update appliances set report = x'00' where name = 'a1'")
+    assert [one.report.name for one in database.load()] == ["a2"]
     database.close()
+
+
+def damage(tmp_path: Path, statement: str) -> None:
+    with sqlite3.connect(tmp_path / "fleet.sqlite") as direct:
+        direct.execute(statement)
+    direct.close()
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello " * 100)
     database = Database(f"sqlite:///{tmp_path}/text")
     with pytest.raises(DatabaseError, match="not a database"):
-        database.load(0)
+        database.load()
+    database.close()
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/nowhere")
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1.*port 1"):
+        database.load()
     database.close()
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(DatabaseError, match=r"postgresql://"):
-        Database("postgresql://nobody@127.0.0.1:1/nowhere")
-
-
-async def test_a_database_that_comes_back_gets_everything_and_troubles_are_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "fleet.sqlite"
-    path.write_text("hello " * 100)
-    database, fleet = Database(f"sqlite:///{path}"), known_fleet()
-    keeper = Keeper(fleet, database)
-    await keeper.restore(100)
-    for name in ("a1", "a2"):
-        keeper.note(name)
-        await keeper.flush(0)
-    assert "not a database" in keeper.trouble
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    await asyncio.to_thread(path.unlink)
-    await keeper.flush(0)
-    assert keeper.trouble == ""
-    assert {one.report.name for one in database.load(110)} == {"a1", "a2"}
-    database.close()
+    with pytest.raises(DatabaseError, match=r"postgresql\+pg8000:// has no driver here .*pg8000.*nearcast\[postgres\]"):
+        Database("postgresql+pg8000://nobody@127.0.0.1:1/nowhere")

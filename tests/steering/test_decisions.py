@@ -1,33 +1,41 @@
 from __future__ import annotations
 
 import dataclasses
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.steering import SteeringSettings
+from oca import access_log
 from oca.report import EVERY_FILE
-from steering.decisions import MOST_PASSED_OVER, Decided, decided, why_not_nearest
+from steering.cdns import Cdns
+from steering.cohorts import Policy
+from steering.decisions import Decided, decided, truncated, why_not_nearest
 from steering.errors import LogError
-from steering.fleet import ORIGIN, Appliance, Health
-from steering.ranking import Client, Content, Decision, rank
+from steering.fleet import ORIGIN, Appliance, Health, Roll
+from steering.nearby import Nearby
+from steering.ranking import MOST_PASSED_OVER, Beyond, Client, Content, Decision, begin
 from steering.service import Service
 from steering.sites import By, Placement, Sites
 from tests.steering.conftest import Clock, Origin, Steering
 from tests.steering.values import NORTH, SOUTH, appliance, report
 
 SITES = Sites((NORTH, SOUTH))
-IN_NORTH = Placement("north", By.PREFIX, "", "127.0.0.0/9", SITES.point("north"))
-NOWHERE = Placement("", By.NOTHING, "")
+IN_NORTH = Placement("north", By.PREFIX, "127.0.0.1", 9, SITES.point("north"))
+NOWHERE = Placement("", By.NOTHING)
 
 
 def decision(*fleet: Appliance, placement: Placement = IN_NORTH, client: Client | None = None) -> Decision:
     content = Content("film", "0" * 32, frozenset({"v.mp4"}))
     asking = client or Client("127.0.0.1", "s1")
-    return rank(asking, content, placement, fleet, SITES, origin_url="http://origin.localhost", most=3)
+    beyond = Beyond("http://origin.localhost", Cdns())
+    return begin(asking, content, placement, Nearby(SITES, Roll(fleet)), Policy(), beyond)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,15 @@ def test_a_line_says_who_was_told_and_who_of_the_site_was_passed_over() -> None:
     assert (line.first, line.first_site, line.why) == ("s1", "south", "health")
     assert [choice.name for choice in line.choices[:2]] == ["s1", ORIGIN]
     assert len(line.choices) == 2 + MOST_PASSED_OVER
+
+
+@given(st.ip_addresses())
+def test_addresses_lose_what_they_lose_in_access_logs(address: IPv4Address | IPv6Address) -> None:
+    assert truncated(str(address)) == access_log.truncated(str(address))
+
+
+def test_what_is_no_address_is_not_logged() -> None:
+    assert truncated("nobody") == access_log.truncated("nobody") == ""
 
 
 async def run(settings: SteeringSettings, origin: Origin, clock: Clock, states: list[str]) -> list[Decided]:

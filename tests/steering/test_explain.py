@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 
+from steering.cohorts import Policy
 from steering.explain import as_json, as_text
 from steering.fleet import Health
-from tests.steering.test_ranking import FILM, decide
+from tests.steering.test_ranking import FILM, decided
 from tests.steering.values import appliance
 
 
 def test_a_decision_is_json_without_infinities() -> None:
-    explained = as_json(decide(appliance("n", holds=FILM), appliance("x", "unheard-of")))
+    explained = as_json(decided(appliance("n", holds=FILM), appliance("x", "unheard-of")))
     assert json.loads(json.dumps(explained, allow_nan=False)) == explained
     assert [pathway["name"] for pathway in explained["pathways"]] == ["n", "x", "origin"]
     assert explained["pathways"][1]["distance_km"] is None
 
 
 def test_the_text_says_whom_to_ask_and_why() -> None:
-    lost = appliance("gone", health=Health.LOST, reason="silent for more than 6.0s")
-    text = as_text(as_json(decide(appliance("n", holds=FILM), lost)))
+    lost = appliance("gone", health=Health.LOST, cause="silent for more than 6.0s")
+    text = as_text(as_json(decided(appliance("n", holds=FILM), lost)))
     assert text.splitlines()[0] == "film for 127.0.0.1: ask n > origin"
     assert "in 127.0.0.0/9" in text
     assert "gone (not usable)" in text
     assert "lost: silent for more than 6.0s" in text
+
+
+def test_the_cohort_is_named() -> None:
+    explained = as_json(decided(appliance("n"), policy=Policy(cohort="by-capacity")))
+    assert explained["cohort"] == "by-capacity"
+    assert as_text(explained).startswith("film for 127.0.0.1, in cohort by-capacity: ask n > origin")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oca.errors import MessageError, NameInUse
-from oca.report import held_version
-from steering.fleet import RESERVED_FOR_S, Appliance, Fleet, Health, Stored
+from oca.report import EVERY_FILE, held_version
+from steering.admission import RESERVED_FOR_S
+from steering.experience import SOUND, Verdict
+from steering.fleet import Appliance, Fleet, Health, Stored
 from tests.steering.values import GIGABIT, report
 
 LOST_AFTER = 6.0
@@ -135,6 +140,15 @@ def test_what_is_held_is_kept_while_only_its_version_is_told() -> None:
     assert one(fleet, 1).held == held
 
 
+def test_appliances_that_hold_the_same_share_its_names() -> None:
+    fleet = Fleet(LOST_AFTER)
+    for name in ("a1", "a2"):
+        fleet.take(report(name, held={"/".join(("film", "0")): ("*",)}), 0)
+    (one_key, one_files), (other_key, other_files) = (next(iter(seen.held.items())) for seen in fleet.seen(0).values())
+    assert one_key is other_key
+    assert one_files is other_files is EVERY_FILE
+
+
 def test_the_answer_names_the_version_known_when_another_is_reported() -> None:
     fleet = Fleet(LOST_AFTER)
     assert fleet.take(report(held=None, held_version="new"), 0).held_version == ""
@@ -179,6 +193,252 @@ def test_an_appliance_silent_for_a_week_is_forgotten() -> None:
     assert list(fleet.seen(8 * 86400)) == ["a2"]
 
 
+# What an appliance says of itself is not all that is believed
+
+
+def test_an_appliance_that_says_it_can_serve_more_than_any_does_is_not_believed() -> None:
+    fleet = Fleet(LOST_AFTER, largest_capacity_bps=100 * GIGABIT)
+    fleet.take(report(capacity_bps=10**18), 0)
+    assert one(fleet, 0).capacity_bps == 100 * GIGABIT
+    assert (
+        one(fleet, 0).reason == "serves 0 bit/s of 100 Gbit/s (says it can serve 1000000 Tbit/s, which is not believed)"
+    )
+
+
+def test_an_appliance_that_serves_more_than_it_can_is_full() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(serving_bps=12 * GIGABIT), 0)
+    assert one(fleet, 0).health is Health.FULL
+
+
+def test_a_site_is_full_when_its_uplink_is() -> None:
+    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet.take(report("a1", serving_bps=7 * GIGABIT), 0)
+    fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
+    fleet.take(report("s1", site="south", serving_bps=7 * GIGABIT), 0)
+    assert [seen.health for seen in fleet.seen(0).values()] == [Health.FULL, Health.FULL, Health.HEALTHY]
+    assert fleet.seen(0)["a1"].reason == "the uplink of its site carries 14 Gbit/s of 15 Gbit/s, takes no new sessions"
+    fleet.take(report("a2", sequence=2, serving_bps=4 * GIGABIT), 1)
+    assert fleet.seen(1)["a1"].health is Health.HEALTHY
+
+
+def test_an_appliance_whose_players_stall_takes_no_sessions_until_they_are_content() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(), 0)
+    fleet.judge("a1", Verdict(True, 1.0, "8 of 20 players stall"), 1)
+    assert (one(fleet, 1).health, one(fleet, 1).reason) == (Health.STALLING, "8 of 20 players stall")
+    fleet.take(report(sequence=2), 2)
+    assert one(fleet, 2).health is Health.STALLING
+    fleet.judge("a1", Verdict(False, 0.125, "its players stalled a minute ago"), 3)
+    assert (one(fleet, 3).health, one(fleet, 3).share) == (Health.HEALTHY, 0.125)
+    fleet.judge("a1", SOUND, 4)
+    assert one(fleet, 4).share == 1
+
+
+def test_a_verdict_on_nobody_changes_nothing() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.judge("nobody", Verdict(True, 0.0, "stalls"), 0)
+    assert not fleet.seen(0)
+
+
+def test_an_appliance_that_returns_takes_a_few_sessions_first_and_more_with_each_report() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(), 0)
+    assert one(fleet, 0).share == 1
+    shares = []
+    for sequence in range(2, 9):
+        fleet.take(report(sequence=sequence), 20 + sequence)
+        shares.append(one(fleet, 20 + sequence).share)
+    assert shares[1:] == [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 1]
+
+
+def test_a_canary_takes_its_share_and_no_more() -> None:
+    fleet = Fleet(LOST_AFTER, canaries=("a1",), canary_share=0.05)
+    fleet.take(report(), 0)
+    assert (one(fleet, 0).share, one(fleet, 0).share_cause) == (0.05, "it is a canary")
+
+
+# Sessions
+
+
+def test_replicas_see_a_part_of_the_sessions_each() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(), 0)
+    fleet.replicas = 4
+    fleet.admit("a1", 5_000_000, 0)
+    assert one(fleet, 0).load_bps == 20_000_000
+
+
+# Silence of all
+
+
+def reporting(count: int, now: float, fleet: Fleet | None = None, sequence: int = 1) -> Fleet:
+    """A fleet of which all reported within the last two seconds, or one that goes on so."""
+    told = fleet or Fleet(LOST_AFTER, believe_for=3600)
+    for number in range(count):
+        told.take(report(f"a{number}", sequence=sequence), now - 2 + 2 * (number + 1) / count)
+    return told
+
+
+def healths(fleet: Fleet, now: float) -> set[Health]:
+    return {seen.health for seen in fleet.seen(now).values()}
+
+
+def test_when_all_fall_silent_at_once_the_last_state_is_believed_and_marked() -> None:
+    fleet = reporting(100, 10)
+    for now in (14, 17, 100, 3600):
+        assert healths(fleet, now) == {Health.HEALTHY}
+    assert fleet.is_deaf(14)
+    assert fleet.seen(100)["a5"].reason == "serves 0 bit/s of 10 Gbit/s (everybody is silent; believed for 1h 00m)"
+    assert len(fleet.silent(100)) == 100
+
+
+def test_what_is_believed_in_silence_is_not_believed_for_ever() -> None:
+    fleet = reporting(2, 10)
+    assert healths(fleet, 3611) == {Health.LOST}
+
+
+def test_who_does_not_answer_a_probe_is_lost_though_all_are_silent() -> None:
+    fleet = reporting(2, 10)
+    fleet.seen(20)
+    fleet.probe_failed("a1", 20)
+    assert fleet.seen(20)["a1"].health is Health.LOST
+    assert fleet.seen(20)["a1"].reason == "silent for more than 6.0s and does not answer"
+    assert fleet.seen(30)["a0"].health is Health.HEALTHY
+    fleet.probe_answered("a1", 40)
+    assert fleet.seen(40)["a1"].health is Health.HEALTHY
+
+
+def test_who_answers_a_probe_is_believed_for_longer() -> None:
+    fleet = reporting(2, 10)
+    fleet.seen(20)
+    fleet.probe_answered("a1", 3000)
+    assert [seen.health for seen in fleet.seen(4000).values()] == [Health.LOST, Health.HEALTHY]
+
+
+def test_a_probe_says_nothing_of_who_reports() -> None:
+    fleet = reporting(2, 10)
+    fleet.probe_failed("a1", 11)
+    assert healths(fleet, 11) == {Health.HEALTHY}
+
+
+def test_when_reports_come_again_all_get_the_time_to_send_theirs() -> None:
+    fleet = reporting(10, 10)
+    fleet.seen(60)
+    fleet.take(report("a3", sequence=2), 60)
+    assert healths(fleet, 60) == {Health.HEALTHY}
+    assert {seen.share for seen in fleet.seen(60).values()} == {1}  # nobody was gone, so nobody returns
+    for number in range(3, 8):
+        fleet.take(report("a3", sequence=number), 56 + 2 * number)
+    assert [name for name, seen in fleet.seen(71).items() if seen.health is Health.HEALTHY] == ["a3"]
+
+
+def test_a_quarter_of_the_fleet_that_falls_silent_is_lost_in_time() -> None:
+    fleet = reporting(100, 10)
+    for sequence in range(2, 6):
+        now = 8 + 2.0 * sequence
+        for number in range(25, 100):
+            fleet.take(report(f"a{number}", sequence=sequence), now - 2 + 2 * (number + 1) / 100)
+    assert sum(seen.health is Health.LOST for seen in fleet.seen(16.6).values()) == 25
+
+
+def test_who_was_gone_before_all_fell_silent_stays_lost() -> None:
+    fleet = reporting(3, 10)
+    for sequence in range(2, 8):
+        for name in ("a0", "a1"):
+            fleet.take(report(name, sequence=sequence), 8 + 2 * sequence)
+    assert fleet.seen(22)["a2"].health is Health.LOST
+    fleet.judge("a2", Verdict(False, 0.5, "stalled"), 40)
+    assert [seen.health for seen in fleet.seen(40).values()] == [Health.HEALTHY, Health.HEALTHY, Health.LOST]
+
+
+def test_the_last_of_a_fleet_is_lost_as_any() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(), 0)
+    assert not fleet.is_deaf(7)
+    assert one(fleet, 7).health is Health.LOST
+
+
+# Replicas
+
+
+def heard(name: str = "a1", age_s: float = 1.0, held_for_s: float = 0.0, **changes: Any) -> Stored:
+    told = report(name, **changes)
+    return Stored(msgspec.structs.replace(told, held=None), told.held or {}, told.held_version, age_s, held_for_s)
+
+
+def test_what_another_replica_heard_is_known_with_its_age() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.hear(heard(held={"film/0": ("*",)}), 10)
+    assert one(fleet, 10).held == {"film/0": ("*",)}
+    assert one(fleet, 15).health is Health.HEALTHY
+    assert one(fleet, 15.1).health is Health.LOST
+
+
+def test_of_what_two_replicas_heard_the_newest_counts() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(sequence=5, serving_bps=5), 10)
+    fleet.hear(heard(sequence=4, serving_bps=4), 11)
+    assert one(fleet, 11).load_bps == 5
+    fleet.hear(heard(sequence=6, serving_bps=6), 12)
+    assert one(fleet, 12).load_bps == 6
+
+
+def test_what_another_replica_heard_replaces_an_instance_that_stopped() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report(), 10)
+    fleet.hear(heard(instance="second", serving_bps=7), 12)
+    assert one(fleet, 12).load_bps == 7
+    with pytest.raises(NameInUse, match="took over"):
+        fleet.take(report(sequence=2), 13)
+    fleet.hear(heard(sequence=3, serving_bps=3), 14)
+    assert one(fleet, 14).load_bps == 7
+
+
+def test_of_two_living_appliances_of_a_name_the_older_one_keeps_it_at_every_replica() -> None:
+    older, newer = Fleet(LOST_AFTER), Fleet(LOST_AFTER)
+    older.take(report(), 0)
+    newer.take(report(instance="other", url="http://other.localhost:8080"), 5)
+    told = heard(instance="other", url="http://other.localhost:8080", age_s=1, held_for_s=1)
+    older.hear(told, 6)
+    newer.hear(heard(age_s=1, held_for_s=6), 6)
+    assert one(older, 6).url == one(newer, 6).url == "http://a1.localhost:8080"
+    with pytest.raises(NameInUse):
+        newer.take(report(instance="other", sequence=2, url="http://other.localhost:8080"), 7)
+
+
+def test_a_beat_keeps_an_appliance_that_says_nothing_new() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.hear(heard(serving_bps=3), 1)
+    for number in range(2, 12):
+        assert fleet.beat("a1", "a1-first", number, heard_at=2.0 * number - 1, now=2.0 * number)
+    assert (one(fleet, 22).health, one(fleet, 22).load_bps) == (Health.HEALTHY, 3)
+    assert one(fleet, 28).health is Health.LOST
+
+
+def test_a_beat_of_what_is_not_known_asks_for_it() -> None:
+    fleet = Fleet(LOST_AFTER)
+    assert not fleet.beat("a1", "a1-first", 2, 0, 0)
+    fleet.take(report(), 0)
+    assert not fleet.beat("a1", "another", 2, 0, 0)
+
+
+def test_while_the_other_replicas_are_silent_those_are_believed_that_only_they_hear() -> None:
+    fleet = Fleet(LOST_AFTER, believe_for=3600)
+    fleet.hear(heard("a1"), 0)
+    fleet.hear_replicas(False, 1)
+    for sequence in range(1, 100):
+        fleet.take(report("a2", sequence=sequence), 2 * sequence)
+    assert healths(fleet, 200) == {Health.HEALTHY}
+    assert fleet.silent(200) == ["a1"]
+    assert "the replicas that heard it are silent" in fleet.seen(200)["a1"].reason
+    fleet.hear_replicas(True, 200)
+    for sequence in range(100, 104):
+        fleet.take(report("a2", sequence=sequence), 2 * sequence)
+        assert fleet.seen(2 * sequence)["a1"].health is Health.HEALTHY
+    assert fleet.seen(206.5)["a1"].health is Health.LOST
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 20), st.sampled_from(["a1", "a2"])), max_size=30))
 def test_the_view_is_what_a_fresh_one_would_be(events: list[tuple[int, float, str]]) -> None:
     """The view is kept between changes; it must never show what is over."""
@@ -190,6 +450,9 @@ def test_the_view_is_what_a_fresh_one_would_be(events: list[tuple[int, float, st
             fleet.take(report(name, sequence=sequence), now)
         watched.seen(now)
         now += wait / 2
-        for known in fresh.known():
-            fresh._look_at(known, now)
+        for member in list(fresh._members.values()):
+            fresh._look_at(member, now)
         assert watched.seen(now) == fresh.seen(now)
+        roll = watched.roll(now)
+        healthy = {name for name, one in roll.by_name.items() if one.health is Health.HEALTHY}
+        assert {one.name for site in roll.appeared for one in roll.healthy_at(site)} == healthy

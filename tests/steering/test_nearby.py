@@ -1,78 +1,173 @@
+"""The order of the sites for a place, kept while sites die and revive."""
+
 from __future__ import annotations
 
-import dataclasses
+from itertools import groupby
+from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steering.fleet import Appliance, Health
+from config.steering import SiteSettings
+from steering.fleet import Appliance, Health, Roll
 from steering.geography import Point
-from steering.nearby import nearby
-from steering.ranking import Client, Content, rank
+from steering.nearby import MOST_EQUAL, MOST_UNKNOWN, OTHER, UNKNOWN, Grade, Nearby, expected_ms, step
 from steering.sites import By, Placement, Sites
-from tests.steering.values import NORTH, appliance
+from tests.steering.values import appliance
 
-CONTENT = Content("film", "0", frozenset({"v.mp4"}))
-# Some at one place, some a kilometre apart, some whose place nobody said.
-SITES = Sites(
-    dataclasses.replace(NORTH, name=f"s{number}", prefixes=(), latitude=latitude, longitude=longitude)
-    for number, (latitude, longitude) in enumerate(
-        [(59.9, 10.7), (59.9, 10.7), (59.905, 10.7), (48.1, 11.6), (40.7, -74.0), (0.0, 0.0), (0.0, 0.0)]
+
+def site(number: int, latitude: float = 0.0, longitude: float = 0.0, **changes: Any) -> SiteSettings:
+    return SiteSettings(name=f"s{number}", latitude=latitude, longitude=longitude, **changes)
+
+
+def at(sites: Sites, name: str, by: By = By.PREFIX) -> Placement:
+    return Placement(name, by, "192.0.2.1", 24, sites.point(name))
+
+
+def walked(nearby: Nearby, placement: Placement, seed: float = 0) -> list[tuple[Grade, list[str]]]:
+    """The rungs of a walk, as far as somebody is healthy there."""
+    alive = (
+        (grade, [one for one in sites if nearby.roll.healthy_at(one)])
+        for grade, sites in nearby.place(placement).rungs(seed)
     )
-)
-fleets = st.lists(
-    st.tuples(
-        st.sampled_from([*(f"s{number}" for number in range(7)), "undeclared"]),
-        st.sampled_from([Health.HEALTHY, Health.HEALTHY, Health.FULL, Health.LOST, Health.DRAINING]),
-        st.booleans(),
-    ),
-    max_size=24,
-)
+    return [(grade, sites) for grade, sites in alive if sites]
 
 
-def at_sites(fleet: list[Appliance]) -> dict[str, dict[str, Appliance]]:
-    found: dict[str, dict[str, Appliance]] = {}
-    for one in fleet:
-        found.setdefault(one.site, {})[one.name] = one
-    return found
+def in_order(nearby: Nearby, placement: Placement) -> list[tuple[Grade, list[str]]]:
+    """The same from all sites, by nothing but their grades."""
+    names = {*(one.name for one in nearby.sites.declared), *nearby.roll.appeared}
+    graded = sorted((nearby.place(placement).grade(name), name) for name in names if nearby.roll.healthy_at(name))
+    return [(grade, [name for _, name in group]) for grade, group in groupby(graded, key=lambda one: one[0])]
 
 
-@given(fleets, st.sampled_from(["s0", "s3", "s5", ""]), st.integers(1, 4))
-def test_a_manifest_lists_what_it_would_if_all_were_looked_at(
-    drawn: list[tuple[str, Health, bool]], site: str, most: int
+# A few at one place, some in a row, some nowhere, of several peerings and costs.
+DECLARED = [
+    *(site(number, 59.9, 10.7) for number in range(3)),
+    *(site(number, 50, number * 1.5) for number in range(3, 40)),
+    *(site(number, 50, number * 1.5, peering="private", cost=number % 2) for number in range(40, 50)),
+    *(site(number) for number in range(50, 54)),
+]
+WORLD = Sites(DECLARED)
+everywhere = st.sampled_from([*(one.name for one in DECLARED), "undeclared", "unheard-of"])
+changes = st.lists(st.tuples(everywhere, st.sampled_from([Health.HEALTHY, Health.FULL, Health.LOST])), max_size=60)
+
+
+@settings(max_examples=150)
+@given(st.lists(changes, max_size=6), st.sampled_from(["s0", "s5", "s39", "s52", "nowhere", "north sea"]))
+def test_a_walk_meets_all_sites_where_somebody_is_healthy_by_grade(
+    steps: list[list[tuple[str, Health]]], where: str
 ) -> None:
-    fleet = [
-        appliance(f"a{number}", at, health=health, holds="film/0" if holds else "")
-        for number, (at, health, holds) in enumerate(drawn)
-    ]
-    placement = Placement(site, By.PREFIX, "", point=SITES.point(site))
-    places = at_sites(fleet)
-    near = nearby(
-        placement, SITES.distances, lambda name: places.get(name, {}), places.keys(), most=most, session="s"
-    )  # fmt: skip
-    assert len({one.name for one in near}) == len(near)
-    client = Client("192.0.2.1", "s")
+    roll = Roll()
+    nearby = Nearby(WORLD, roll)
+    placement = at(WORLD, where)
+    if where == "nowhere":
+        placement = Placement("", By.NOTHING, "192.0.2.1")
+    elif where == "north sea":
+        placement = Placement("s0", By.GEOGRAPHY, "192.0.2.1", point=Point(56.1, 3.2))
+    for changed in steps:
+        for name, health in changed:
+            one = roll.by_name.get(f"at-{name}")
+            if one is None:
+                roll.add(appliance(f"at-{name}", name, health=health))
+            else:
+                one.health = health
+                roll.refresh(name)
+        found = [(grade, sorted(sites)) for grade, sites in walked(nearby, placement)]
+        if where != "nowhere":
+            assert found == in_order(nearby, placement)
+        else:
+            assert [name for _, names in found for name in names] == [
+                name for _, names in in_order(nearby, placement) for name in names
+            ]
 
-    def listed(some: list[Appliance]) -> tuple[str, ...]:
-        return rank(client, CONTENT, placement, some, SITES, origin_url="", most=most).listed
 
-    assert listed(near) == listed(fleet)
+def crowd(count: int, health: Health = Health.HEALTHY) -> list[Appliance]:
+    return [appliance(f"a{number}", f"s{number}", health=health) for number in range(count)]
 
 
-def test_of_thousands_a_few_are_looked_at() -> None:
-    sites = Sites(
-        dataclasses.replace(NORTH, name=f"s{n}", prefixes=(), latitude=1 + n / 10, longitude=1 + n % 7)
-        for n in range(800)
-    )
-    places = at_sites([appliance(f"a{number}", f"s{number % 800}") for number in range(2400)])
+def test_of_thousands_of_sites_a_few_are_looked_at() -> None:
+    sites = Sites(site(n, 1 + (n * 37 % 997) / 20, 1 + (n * 91 % 1009) / 10) for n in range(3000))
+    nearby = Nearby(sites, Roll(crowd(3000)))
+    rungs = nearby.place(at(sites, "s400")).rungs(0)
+    assert next(rungs)[1] == ("s400",)
+    assert len(next(rungs)[1]) < 8
+
+
+def test_where_a_region_died_the_next_one_is_not_searched_for_by_each_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    sites = Sites(site(n, 40, 1 + n / 50) for n in range(2000))
+    roll = Roll(crowd(2000))
+    nearby = Nearby(sites, roll)
+    placement = at(sites, "s0")
+    for number in range(1000):
+        roll.by_name[f"a{number}"].health = Health.LOST
+        roll.refresh(f"s{number}")
+    walked(nearby, placement)
     looked: list[str] = []
+    healthy_at = Roll.healthy_at
 
-    def at(site: str) -> dict[str, Appliance]:
-        looked.append(site)
-        return places.get(site, {})
+    def counted(self: Roll, name: str) -> tuple[Appliance, ...]:
+        looked.append(name)
+        return healthy_at(self, name)
 
-    for point, most in ((sites.point("s400"), 12), (Point(33.3, 4.4), 12), (None, 80)):
-        placement = Placement("s400" if point == sites.point("s400") else "", By.PREFIX, "", point=point)
-        near = nearby(placement, sites.distances, at, places.keys(), most=3, session="s")
-        assert 3 < len(near) <= most
-    assert len(looked) < 60
+    monkeypatch.setattr(Roll, "healthy_at", counted)
+    rungs = nearby.place(placement).rungs(0)
+    assert next(rungs)[1] == ("s0",)
+    first = next(rungs)[1]
+    assert "s1000" in {*first, *next(rungs)[1]}
+    assert not looked
+    roll.by_name["a500"].health = Health.HEALTHY
+    roll.refresh("s500")
+    assert "s500" in [name for _, names in list(nearby.place(placement).rungs(0))[1:3] for name in names]
+
+
+def test_of_many_sites_as_near_sessions_look_at_different_ones() -> None:
+    sites = Sites(site(n, 40, 1) for n in range(100))
+    nearby = Nearby(sites, Roll(crowd(100)))
+    placement = Placement("s0", By.GEOGRAPHY, "192.0.2.1", point=Point(40, 1))
+    met = [{name for _, names in nearby.place(placement).rungs(seed / 100) for name in names} for seed in range(100)]
+    assert {len(names) for names in met} == {MOST_EQUAL}
+    assert len(set.union(*met)) == 100
+
+
+def test_of_many_sites_an_unknown_way_off_sessions_look_at_different_ones() -> None:
+    sites = Sites(site(n) for n in range(200))
+    nearby = Nearby(sites, Roll(crowd(200)))
+    met = [
+        {name for _, names in nearby.place(Placement("", By.NOTHING)).rungs(seed / 200) for name in names}
+        for seed in range(200)
+    ]
+    assert {len(names) for names in met} == {MOST_UNKNOWN}
+    assert len(set.union(*met)) == 200
+
+
+def test_measured_ways_put_sites_where_they_belong() -> None:
+    sites = Sites([site(0, 50, 1), site(1, 50, 3), site(2, 50, 20), site(3)])
+    nearby = Nearby(sites, Roll(crowd(4)))
+    placement = Placement("s0", By.GEOGRAPHY, "192.0.2.1", point=Point(50, 1))
+
+    def order(rtts: dict[str, float]) -> list[str]:
+        return [name for _, names in nearby.place(placement).rungs(0, rtts) for name in names]
+
+    assert order({}) == ["s0", "s1", "s2", "s3"]
+    assert order({"s2": 1.0}) == ["s2", "s0", "s1", "s3"]
+    assert order({"s3": 1.0, "s0": 90.0}) == ["s3", "s1", "s2", "s0"]
+    assert order({"s1": expected_ms(0)}) == ["s0", "s1", "s2", "s3"]  # as near as the other, of one rung with it
+    # A line that is slow to all sites makes none of them far.
+    assert order({"s0": 45.0, "s1": 47.0}) == ["s0", "s1", "s2", "s3"]
+    assert expected_ms(1360) < 45.0
+    assert nearby.place(placement).grade("s0", {"s0": 45.0, "s1": 47.0}).way < step(expected_ms(1360))
+
+
+def test_steps_of_round_trips_grow_with_them() -> None:
+    steps = [step(number / 10) for number in range(1, 4000)]
+    assert steps == sorted(steps)
+    assert step(10.1) == step(11.9) != step(12.1)
+    assert step(100) == step(105) != step(120)
+    assert len(set(steps)) == steps[-1] + 1
+
+
+def test_a_site_whose_place_is_not_known_is_farther_than_any() -> None:
+    nearby = Nearby(WORLD, Roll())
+    assert nearby.place(at(WORLD, "s0")).grade("s50") == (OTHER, 0, 0.0, UNKNOWN)
+    assert nearby.place(at(WORLD, "s0")).grade("s39").way < UNKNOWN

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.pathways import Measured, read_query, steering_manifest, ttl_under_load
+from steering.pathways import Measured, given_ttl, read_query, split_query, steering_manifest
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,9 @@ from steering.pathways import Measured, read_query, steering_manifest, ttl_under
         ("a zero", {"_HLS_pathway": "a", "_HLS_throughput": "0"}, [("a", None)]),
         ("nonsense", {"_HLS_pathway": "../a", "_HLS_throughput": "fast"}, []),
         ("no number", {"_HLS_pathway": "a", "_HLS_throughput": "nan"}, [("a", None)]),
+        ("a negative", {"_HLS_pathway": "a", "_HLS_throughput": "-7"}, [("a", None)]),
+        ("past all numbers", {"_HLS_pathway": "a", "_HLS_throughput": "1e400"}, [("a", None)]),
+        ("other digits", {"_HLS_pathway": "a", "_HLS_throughput": "\u0663"}, [("a", 3)]),
         ("no end", {"_HLS_pathway": "a", "_HLS_throughput": "inf"}, [("a", None)]),
     ],
 )
@@ -74,6 +79,52 @@ def test_a_manifest_has_these_four_and_nothing_empty() -> None:
     }
 
 
-@pytest.mark.parametrize(("lag", "ttl"), [(0, 10), (0.05, 10), (0.1, 30), (0.3, 60), (5, 120)])
-def test_overload_makes_the_ttl_longer(lag: float, ttl: int) -> None:
-    assert ttl_under_load(10, lag) == ttl
+@pytest.mark.parametrize(
+    ("lag", "shortest", "longest"), [(0, 7, 10), (0.05, 7, 10), (0.1, 12, 30), (0.3, 24, 60), (5, 48, 120)]
+)
+def test_overload_makes_the_ttl_longer_and_spreads_it_more(lag: float, shortest: int, longest: int) -> None:
+    given = {given_ttl(10, lag, step / 1000) for step in range(1000)}
+    assert given == set(range(shortest, longest + 1))
+
+
+@given(st.integers(1, 3600), st.floats(0, 100), st.floats(0, 1, exclude_max=True))
+def test_a_ttl_is_a_positive_integer_within_its_span(ttl: int, lag: float, chance: float) -> None:
+    assert 1 <= given_ttl(ttl, lag, chance) <= 12 * ttl
+    assert 0.7 * ttl <= given_ttl(ttl, 0.0, chance) <= ttl
+
+
+def test_a_herd_that_polls_at_once_is_spread_within_a_few_polls() -> None:
+    """A thousand players whom an outage has brought together; in no second of the fifth round come many of them."""
+    draw = random.Random(5)
+    at = [0] * 1000
+    for _ in range(5):
+        at = [now + given_ttl(10, 0.0, draw.random()) for now in at]
+    assert max(Counter(at).values()) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {"": ""}),
+        ("s=a&s=b", {"s": "a"}),
+        ("s", {"s": ""}),
+        ("s=a=b", {"s": "a=b"}),
+        ("s[]=a&s[]=b", {"s[]": "a"}),
+        ("_HLS_pathway=%22a%22&s=x", {"_HLS_pathway": '"a"', "s": "x"}),
+        ("%73=x", {"s": "x"}),
+        ("s=%zz%", {"s": "%zz%"}),
+        ("s=%ff%00", {"s": "\ufffd\0"}),
+        ("&&=&", {"": ""}),
+    ],
+)
+def test_queries_of_every_form(text: str, expected: dict[str, str]) -> None:
+    assert split_query(text) == expected
+
+
+@given(st.text())
+def test_no_text_breaks_a_query(text: str) -> None:
+    assert len(split_query(text)) <= 32
+
+
+def test_parameters_without_end_are_cut() -> None:
+    assert len(split_query("&".join(f"p{number}=" for number in range(10_000)))) == 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,10 @@ from config.steering import SteeringSettings
 from oca.report import LARGEST_REPORT
 from steering.errors import CatalogError, SitesError
 from steering.service import Service
-from tests.steering.conftest import JSON, Clock, Origin, Steering
+from steering.table_file import TableWriter
+from tests.steering.conftest import JSON, Clock, FrontServer, Origin, Steering
 from tests.steering.values import GIGABIT, report
+from tests.waiting import until
 
 DASH = {"d": "urn:mpeg:dash:schema:mpd:2011"}
 FILM = "/play/film/master.m3u8"
@@ -145,7 +148,7 @@ async def test_the_reload_uri_is_absolute_and_leads_back(steering: Steering) -> 
         assert answer.headers["Content-Type"].startswith("application/json")
         manifest = await answer.json()
     assert manifest["VERSION"] == 1
-    assert manifest["TTL"] == 10
+    assert 7 <= manifest["TTL"] <= 10
     assert manifest["RELOAD-URI"] == str(steering.client.make_url(uri))
     assert list(manifest) == ["VERSION", "TTL", "RELOAD-URI", "PATHWAY-PRIORITY"]
 
@@ -154,13 +157,16 @@ async def test_a_lost_appliance_moves_behind_the_origin_and_comes_back(steering:
     await fleet_of_three(steering)
     uri = await begin(steering)
     first, second, *rest = await priority(steering, uri)
-    steering.clock.now += 4
-    await steering.report(*(report(name, sequence=2, site=site(name)) for name in ("n1", "n2", "s1") if name != first))
-    steering.clock.now += 4
+    others = [name for name in ("n1", "n2", "s1") if name != first]
+    for sequence in range(2, 6):
+        steering.clock.now += 2
+        await steering.report(*(report(name, sequence=sequence, site=site(name)) for name in others))
     assert await priority(steering, uri) == [second, *rest, first]
     await steering.report(report(first, sequence=2, site=site(first)))
     assert (await priority(steering, uri))[-1] == first
-    await steering.report(report(first, sequence=3, site=site(first)))
+    for sequence in range(6, 16):  # a few sessions at a time
+        steering.clock.now += 2
+        await steering.report(*(report(name, sequence=sequence, site=site(name)) for name in (first, *others)))
     assert await priority(steering, uri) == [first, second, *rest]
 
 
@@ -188,7 +194,7 @@ async def test_a_session_that_cannot_be_read_gets_an_order_and_a_longer_ttl(
 ) -> None:
     await fleet_of_three(steering)
     manifest = await steering.json(path + query)
-    assert manifest["TTL"] == 60
+    assert 42 <= manifest["TTL"] <= 60
     assert sorted(manifest["PATHWAY-PRIORITY"]) == ["n1", "n2", "origin", "s1"]
 
 
@@ -204,7 +210,7 @@ async def test_a_session_survives_a_restart_with_another_key(
         restarted = Steering(service, client, clock)
         manifest = await restarted.json(uri)
         assert manifest["PATHWAY-PRIORITY"] == before
-        assert manifest["TTL"] == 10
+        assert 7 <= manifest["TTL"] <= 10
         clock.now += settings.lost_after + 1
         assert (await priority(restarted, uri))[0] == "origin"
 
@@ -351,7 +357,7 @@ async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(
     forwarded = {"X-Forwarded-For": "127.128.0.7"}
     async with await steering.get("/api/v1/explain?title=film", headers=forwarded) as answer:
         assert (await answer.json())["client"] == "127.0.0.1"
-    steering.service.reload(replaced(settings, trusted_proxies=("127.0.0.0/8",)))
+    await steering.service.reload(replaced(settings, trusted_proxies=("127.0.0.0/8",)))
     async with await steering.get("/api/v1/explain?title=film", headers=forwarded) as answer:
         assert (await answer.json())["placement"]["site"] == "south"
 
@@ -359,11 +365,75 @@ async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(
 async def test_new_sites_are_taken_over_and_bad_ones_are_not(steering: Steering, settings: SteeringSettings) -> None:
     north, south = settings.sites
     with pytest.raises(SitesError):
-        steering.service.reload(replaced(settings, sites=(north, north)))
+        await steering.service.reload(replaced(settings, sites=(north, north)))
     assert (await steering.json("/api/v1/explain?title=film"))["placement"]["site"] == "north"
     swapped = (replaced(north, prefixes=()), replaced(south, prefixes=("127.0.0.0/8",)))
-    steering.service.reload(replaced(settings, sites=swapped))
+    await steering.service.reload(replaced(settings, sites=swapped))
     assert (await steering.json("/api/v1/explain?title=film"))["placement"]["site"] == "south"
+
+
+async def test_a_list_that_cannot_be_read_any_more_keeps_the_old_network_whole(
+    steering: Steering, settings: SteeringSettings, tmp_path: Path
+) -> None:
+    north, south = settings.sites
+    listed = tmp_path / "south.txt"
+    listed.write_text("127.0.0.0/24\n")
+    sites = (north, replaced(south, prefix_files=(listed,)))
+    await steering.service.reload(replaced(settings, sites=sites))
+    listed.write_text("127.0.0.0/24\neverything\n")
+    with pytest.raises(SitesError, match=r"south\.txt, line 2: found 'everything'"):
+        await steering.service.reload(replaced(settings, sites=sites, trusted_proxies=("127.0.0.0/8",)))
+    assert (await steering.json("/api/v1/explain?title=film"))["placement"]["prefix"] == "127.0.0.0/24"
+
+
+async def test_players_are_answered_by_the_old_network_until_the_new_one_is_whole(
+    steering: Steering, settings: SteeringSettings, tmp_path: Path
+) -> None:
+    north, south = settings.sites
+    slow = tmp_path / "south.txt"
+    os.mkfifo(slow)  # whoever opens it waits for the other end
+    sites = (north, replaced(south, prefix_files=(slow,)))
+    reloading = asyncio.create_task(steering.service.reload(replaced(settings, sites=sites)))
+    with await asyncio.to_thread(slow.open, "w") as end:
+        assert (await steering.json("/api/v1/explain?title=film"))["placement"]["prefix"] == "127.0.0.0/9"
+        assert not reloading.done()
+        end.write("127.0.0.0/24
+")
+    await reloading
+    assert (await steering.json("/api/v1/explain?title=film"))["placement"]["prefix"] == "127.0.0.0/24"
+
+
+async def test_what_is_announced_decides_before_lists_and_as_soon_as_it_is_known(
+    settings: SteeringSettings, origin: Origin, clock: Clock, tmp_path: Path
+) -> None:
+    origin.publish("film")
+    table = tmp_path / "routes"
+    everybody, nearby = (4, 127 << 24, 8), (4, 127 << 24, 24)
+    service = Service(replaced(settings, routes=table), clock)
+    async with TestClient(FrontServer(service)) as client:
+        steering = Steering(service, client, clock)
+        await steering.refresh()
+
+        async def placed() -> tuple[str, str, str]:
+            placement = (await steering.json("/api/v1/explain?title=film"))["placement"]
+            return placement["site"], placement["by"], placement["prefix"]
+
+        async def are_placed(*expected: str) -> bool:
+            return await placed() == expected
+
+        assert await placed() == ("north", "prefix", "127.0.0.0/9")
+        assert any("No such file" in trouble for trouble in (await steering.json("/readyz"))["degraded"])
+        writer = TableWriter(table)
+        writer.replace({everybody: ("south", "north")})
+        await until(lambda: are_placed("south", "route", "127.0.0.0/8"))
+        writer.apply({nearby: ("west", "north")})
+        await until(lambda: are_placed("north", "route", "127.0.0.0/24"))
+        degraded = (await steering.json("/readyz"))["degraded"]
+        assert "routes name sites that are not declared: west" in degraded
+        writer.close()
+        table.unlink()
+        await steering.service.reload(replaced(settings, routes=table))
+        assert await placed() == ("north", "route", "127.0.0.0/24")
 
 
 async def test_a_database_that_cannot_be_written_costs_nobody_anything(
@@ -406,7 +476,7 @@ async def test_metrics_count_what_happened(steering: Steering) -> None:
     async with await steering.get("/metrics") as answer:
         text = await answer.text()
     for line in (
-        'nearcast_steering_decisions_total{first="local",placed_by="prefix"} 1.0',
+        'nearcast_steering_decisions_total{cohort="",first="local",placed_by="prefix"} 1.0',
         'nearcast_steering_polls_total{format="hls",session="ours"} 1.0',
         'nearcast_steering_reports_total{result="taken"} 3.0',
         'nearcast_steering_appliances{health="healthy"} 3.0',
@@ -428,7 +498,7 @@ async def test_the_api_description_names_every_route_of_the_api(steering: Steeri
     routes = {
         str(resource.canonical)
         for resource in (steering.client.app or steering.service.application()).router.resources()
-        if str(resource.canonical).startswith(("/api/", "/play/", "/steer/"))
+        if str(resource.canonical).startswith(("/api/", "/play/", "/steer/", "/cmcd"))
     }
     assert set(described["paths"]) == routes
     assert "Report" in described["components"]["schemas"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 
 import msgspec
 import pytest
@@ -77,8 +78,31 @@ def test_a_changed_bit_is_noticed(position: int, change: int) -> None:
         {"pathways": tuple(f"p{number}" for number in range(33))},
     ],
 )
-def test_a_session_of_things_that_cannot_be_is_none(change: dict[str, object]) -> None:
-    assert unseal(seal(msgspec.structs.replace(SESSION, **change), KEY), KEY) is None
+def test_a_foreign_session_of_things_that_cannot_be_is_none(change: dict[str, object]) -> None:
+    assert unseal(seal(msgspec.structs.replace(SESSION, **change), b"other"), KEY) is None
+
+
+def test_a_token_in_the_other_alphabet_of_base64_is_none() -> None:
+    """One session has one spelling; `+` would be a space in a query anyway."""
+    token = seal(msgspec.structs.replace(SESSION, id="~" * 60), KEY)
+    other = token.replace("-", "+").replace("_", "/")
+    assert token != other
+    assert unseal(other, KEY) is None
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        ["s-1", "film", "0" * 32, "north", ["a"]],  # without its start
+        ["s-1", "film", "0" * 32, "north", "a", 1],  # pathways as text
+        {"id": "s-1", "title": "film"},
+        7,
+    ],
+)
+def test_a_token_of_an_older_format_is_none_or_sensible(older: object) -> None:
+    body = msgspec.msgpack.encode(older)
+    digest = hmac.digest(KEY, body, "sha256")[:12]
+    assert unseal(base64.urlsafe_b64encode(digest + body).rstrip(b"=").decode(), KEY) is None
 
 
 def test_an_endless_token_is_none() -> None:

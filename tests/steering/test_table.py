@@ -1,46 +1,52 @@
+"""Look-ups in tables like those of BGP, against the obvious way, and what they cost in memory."""
+
 from __future__ import annotations
 
-import numpy as np
+import random
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from steering.table import NOBODY, Pieces, Rows
+from steering.addresses import BITS
+from steering.entries import Entries
+from steering.table import EMPTY, Match, Table
+from tests.steering.tables import ends, like_bgp, longest
 
-prefixes = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 64)), max_size=30)
-
-
-def rows_of(prefixes: list[tuple[int, int]], bits: int) -> list[tuple[int, int]]:
-    """Networks of so many bits, each once, without what is below their length."""
-    found: dict[tuple[int, int], None] = {}
-    for number, length in prefixes:
-        length = min(length, bits)
-        found[number >> (64 - length) << (bits - length) if length else 0, length] = None
-    return list(found)
+SITES = [("a",), ("b",), ("c",), ("a", "b"), ("c", "a", "b")]
 
 
-@pytest.mark.parametrize("bits", [32, 64])
-@given(prefixes, st.integers(0, 2**64 - 1))
-def test_every_address_is_found_as_by_looking_at_each_prefix(
-    bits: int, prefixes: list[tuple[int, int]], somewhere: int
-) -> None:
-    rows = rows_of(prefixes, bits)
-    pieces = Pieces(
-        Rows(np.array([one[0] for one in rows], np.uint64), np.array([one[1] for one in rows], np.uint8)), bits
-    )
-    ends = [edge for network, length in rows for edge in (network, network + (1 << (bits - length)))]
-    for address in (somewhere >> (64 - bits), 0, 2**bits - 1, *ends, *(end - 1 for end in ends)):
-        if not 0 <= address < 2**bits:
-            continue
-        covering = [
-            (length, row) for row, (network, length) in enumerate(rows)
-            if address >> (bits - length) == network >> (bits - length)
-        ]  # fmt: skip
-        assert pieces.find(address) == (max(covering)[1] if covering else NOBODY)
+@pytest.mark.parametrize("version", [4, 6])
+def test_every_address_of_a_table_like_bgp_is_found_as_by_brute_force(version: int) -> None:
+    draw = random.Random(version)
+    known = like_bgp(draw, 20_000, version, SITES)
+    entries = Entries()
+    entries.change(known)
+    table = entries.table()
+    inside = [address for prefix in draw.sample(sorted(known), 10_000) for address in ends(prefix)]
+    anywhere = [(version, draw.getrandbits(BITS[version])) for _ in range(10_000)]
+    wrong = [address for address in (*inside, *anywhere) if table.find(address) != longest(known, address)]
+    assert not wrong
 
 
-def test_a_million_prefixes_take_no_more_memory_than_their_bounds() -> None:
-    random = np.random.default_rng(1)
-    network = np.unique(random.integers(0, 2**24, 300_000, dtype=np.uint64)) << np.uint64(8)
-    pieces = Pieces(Rows(network, np.full(len(network), 24, np.uint8)), 32)
-    assert pieces.size < 20 * len(network)
+def test_in_an_empty_table_nobody_is_found() -> None:
+    table = Table(memoryview(EMPTY))
+    for version in (4, 6):
+        assert table.find((version, 0)) is None
+        assert table.find((version, 2 ** BITS[version] - 1)) is None
+
+
+def test_prefixes_longer_than_64_bits_are_found() -> None:
+    entries = Entries()
+    host = 0x20010DB8 << 96 | 0xBEEF
+    entries.change({(6, host, 128): ("host",), (6, host & ~0xFF, 120): ("few",), (6, 0x20010DB8 << 96, 64): ("net",)})
+    table = entries.table()
+    assert table.find((6, host)) == Match(("host",), 128)
+    assert table.find((6, host ^ 1)) == Match(("few",), 120)
+    assert table.find((6, host ^ 1 << 32)) == Match(("net",), 64)
+
+
+def test_a_table_takes_at_most_20_bytes_a_prefix() -> None:
+    known = like_bgp(random.Random(1), 100_000, 4, SITES)
+    entries = Entries()
+    entries.change(known)
+    pieces, _ = entries.patch(len(EMPTY))
+    assert len(pieces) < 20 * len(known)

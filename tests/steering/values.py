@@ -46,7 +46,6 @@ def appliance(name: str, site: str = "north", *, holds: str = "", **changes: Any
         "site": site,
         "url": f"http://{name}.localhost:8080",
         "health": Health.HEALTHY,
-        "reason": "serves 0 of 10 Gbit/s",
         "load_bps": 0,
         "capacity_bps": 10 * GIGABIT,
         "held": {holds: EVERY_FILE} if holds else {},
