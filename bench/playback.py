@@ -8,7 +8,7 @@ Pure: `now` is an argument, in seconds of any one clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -40,12 +40,13 @@ class Pathways:
     def order(self) -> tuple[str, ...]:
         return self._order
 
-    def follow(self, priority: Iterable[str]) -> None:
-        """Takes the order of a steering manifest; pathways that the presentation does not have are ignored.
+    def follow(self, priority: Iterable[str], clones: Collection[str] = ()) -> None:
+        """Takes the order of a steering manifest; pathways that neither the presentation nor it has are ignored.
 
-        Those that it does not name stay last, in the presentation's order: better than no picture at all.
+        Those that it does not name stay last, in the presentation's order: better than no picture at all. Clones are
+        there for as long as they are told of.
         """
-        known = [pathway for pathway in priority if pathway in self._listed]
+        known = [pathway for pathway in priority if pathway in self._listed or pathway in clones]
         if known:
             self._order = (*known, *(pathway for pathway in self._listed if pathway not in known))
 

@@ -81,9 +81,9 @@ class Manifests:
             first = f",PATHWAY-ID={_quoted(pathways[0].id)}" if pathways else ""
             lines.append(f"#EXT-X-CONTENT-STEERING:SERVER-URI={_quoted(steering_uri)}{first}\n".encode())
         if not pathways:
-            lines.append(self._variants.fill_in(b"", b"", b""))
+            lines += self._variants.filled_in(b"", b"", b"")
         for pathway, base in pathways:
-            lines.append(self._variants.fill_in(_plain(base).encode(), *_named(pathway)))
+            lines += self._variants.filled_in(_plain(base).encode(), *_named(pathway))
         return b"".join(lines)
 
     def mpd(self, pathways: Sequence[Pathway] = (), steering_uri: str = "") -> bytes:
@@ -105,7 +105,7 @@ class Manifests:
 
 
 class _Template:
-    """A text with placeholders, cut at them: filled in by one join, over the values and pieces in their order."""
+    """A text with placeholders, cut at them: what is to be joined, values and pieces in their order."""
 
     __slots__ = ("_in_order", "_pieces")
 
@@ -119,8 +119,9 @@ class _Template:
         # A getter of one item gives no tuple; there is always a second one, and the end of what is filled in is empty.
         self._in_order = itemgetter(*order, len(_PLACEHOLDERS) + len(self._pieces))
 
-    def fill_in(self, base: bytes, pathway: bytes, group: bytes) -> bytes:
-        return b"".join(self._in_order((base, pathway, group, *self._pieces, b"")))
+    def filled_in(self, base: bytes, pathway: bytes, group: bytes) -> Sequence[bytes]:
+        in_order: Sequence[bytes] = self._in_order((base, pathway, group, *self._pieces, b""))
+        return in_order
 
 
 @lru_cache(_MOST_NAMED)

@@ -20,7 +20,11 @@ FORMAT = 1
 LARGEST_REPORT = 64 * 1024 * 1024
 # An appliance names a few networks in each report.
 MOST_PATHS = 64
-_Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+# What MessagePack and databases take; JSON's numbers are as long as their sender likes.
+_LARGEST_AMOUNT = 2**63 - 1
+_Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_AMOUNT)]
+# Of RFC 3986's characters those of a host, a port and a path: the URL goes into players' manifests.
+_URL = re.compile(r"https?://[A-Za-z0-9._~:%\[\]/-]*[A-Za-z0-9._~\]-]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # "title/package" -> names of the files held whole. A package held whole is ("*",): nearly all are, and it is short.
@@ -85,10 +89,16 @@ def decode_report(data: bytes) -> Report:
             raise MessageError(
                 f"not a report: {key} {getattr(report, key)!r}, expected letters, digits . _ -", status=400
             )
-    if not report.url.startswith(("http://", "https://")) or report.url.endswith("/"):
+    if not _URL.fullmatch(report.url):
         raise MessageError(f"not a report: url {report.url!r}, expected http(s)://HOST[:PORT]", status=400)
-    if min(report.capacity_bps, report.serving_bps, report.connections, report.disk_bytes, report.sequence) < 0:
+    amounts = (
+        report.capacity_bps, report.serving_bps, report.connections, report.disk_bytes, report.disk_used_bytes,
+        report.sequence,
+    )  # fmt: skip
+    if min(amounts) < 0:
         raise MessageError("not a report: a negative amount", status=400)
+    if max(amounts) > _LARGEST_AMOUNT:
+        raise MessageError(f"not a report: an amount of more than {_LARGEST_AMOUNT}", status=400)
     if len(report.paths) > MOST_PATHS:
         raise MessageError(f"not a report: {len(report.paths)} paths, expected at most {MOST_PATHS}", status=400)
     return report

@@ -10,6 +10,7 @@ Pure.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 # A player's first segment comes within a second or two, a report each two seconds: after this it shows in the reports.
 RESERVED_FOR_S = 6.0
@@ -41,6 +42,11 @@ class Reservations:
             self.pass_time(now)
             ends.append([until, rate_bps])
         self.total_bps += rate_bps
+
+    @property
+    def next_end(self) -> float:
+        """When the first of them ends; never if there is none."""
+        return self._ends[0][0] if self._ends else inf
 
     def pass_time(self, now: float) -> None:
         ends = self._ends

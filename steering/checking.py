@@ -94,7 +94,7 @@ def _as_text(file: Path, counts: dict[str, dict[str, int]], findings: Sequence[F
     lines = []
     for site, own in groupby(findings, key=lambda finding: finding.site):
         count = counts.get(site)
-        about = f"{count['listed']:,} prefixes listed, {count['announced']:,} announced" if count is not None else ""
+        about = f"listed {count['listed']:,}, announced {count['announced']:,}" if count is not None else ""
         lines.append(f"{site} ({about})" if about else site or "all sites")
         lines += map(_line, own)
         lines.append("")

@@ -107,6 +107,7 @@ class Director:
             canaries=settings.canaries,
             canary_share=settings.canary_share,
             uplinks={site.name: site.uplink for site in settings.sites},
+            cdns=[cdn.name for cdn in settings.cdns],
         )
         self.experience = Experience()
         self.paths = Paths()

@@ -16,18 +16,18 @@ import numpy as np
 from steering.addresses import BITS, Prefix
 from steering.columns import Columns, Indexes, Lengths, Numbers, Pieces, Words, distinct
 from steering.errors import TableError
-from steering.table import DEEP_BITS, EMPTY, Deep, Patch, Sites, Table
+from steering.table import DEEP_BITS, EMPTY, Deep, Names, Patch, Table
 
 _TOP = {4: 32, 6: BITS[6] - DEEP_BITS}  # bits of an address that columns go by
 _LOW = 2**DEEP_BITS - 1
-_NOBODY: Sites = ()
+_NOBODY: Names = ()
 
 
 class Entries:
     def __init__(self) -> None:
         self._columns = {version: Columns(bits) for version, bits in _TOP.items()}
         self._deep: dict[int, dict[tuple[int, int], int]] = {}
-        self._ids: dict[Sites, int] = {_NOBODY: 0}
+        self._ids: dict[Names, int] = {_NOBODY: 0}
         self._told = 0  # how many of the ids are in a patch already
         self._touched = {version: np.zeros(0, np.int64) for version in _TOP}
         self._touched_deep: set[int] = set()
@@ -39,11 +39,11 @@ class Entries:
         """How many prefixes of IPv4 and of IPv6 there are."""
         return len(self._columns[4]), len(self._columns[6]) + sum(map(len, self._deep.values()))
 
-    def number(self, sites: Sites) -> int:
+    def number(self, sites: Names) -> int:
         """The number that stands for these sites, 0 for none."""
         return self._ids.setdefault(sites, len(self._ids))
 
-    def change(self, changes: Mapping[Prefix, Sites]) -> None:
+    def change(self, changes: Mapping[Prefix, Names]) -> None:
         """Takes over who announces these prefixes; with nobody a prefix goes. Raises TableError before it does any."""
         columns = {version: (array("Q"), array("B"), array("I")) for version in _TOP}
         deep: list[tuple[int, int, int]] = []

@@ -24,7 +24,8 @@ minutes, and of more sessions the share that it takes is less likely still.
 
 Clients lie. A session is believed about one appliance only, for ten minutes: who has trouble everywhere has it with
 itself. A network (/24, /48) counts for four sessions at most (oca.crowd), and trouble is that of three networks, or of
-half of all sessions.
+half of all sessions; and a network is believed about four appliances in ten minutes, for at night it is half of all
+sessions of any appliance that it likes.
 
     sound --certainly worse--> stalling --quiet for `hold`--> returning: 1/16 of its share, twice as much each 10 s
                                   ^--------- certainly worse, of two sessions now ----'      '--> sound
@@ -68,6 +69,7 @@ _BELIEVED_FOR_S = 600.0
 _NEWS_AFTER_S = 1.0  # a session that repeats itself sooner says nothing new
 _JUDGED_EVERY_S = 0.25
 _MOST_COMPLAINERS = 50_000
+_MOST_ACCUSED, _MOST_ACCUSERS = 4, 10_000
 # An appliance that says nothing for so long has no part in what is usual elsewhere.
 _SILENT_AFTER_S = 60.0
 
@@ -202,6 +204,8 @@ class Experience:
         self._records: OrderedDict[str, _Record] = OrderedDict()  # who reported last stands last
         # By session and network: the appliance that it is believed about, since when, and when it last complained.
         self._believed: Recent[int, tuple[str, float, float]] = Recent(_MOST_COMPLAINERS)
+        # By network: the appliances that it is believed about, and when it last complained of them.
+        self._accused: Recent[int, dict[str, float]] = Recent(_MOST_ACCUSERS)
 
     def report(self, name: str, players: Players | None, connections: int, now: float) -> Verdict:
         """An appliance said what it knows."""
@@ -231,6 +235,9 @@ class Experience:
             return record.verdict
         if now - last < _NEWS_AFTER_S:
             return record.verdict
+        if not self._may_accuse(network, name, now):
+            self.disbelieved += 1
+            return record.verdict
         self._believed.put(who, (name, since, now))
         self.hear(name, session, network, now)
         if record.complaints is _NOBODY:
@@ -250,6 +257,17 @@ class Experience:
             evidence = _Evidence(self._events, now), _Evidence(self._requests, now)
             record = self._records[name] = _Record(*evidence, now)
         return record
+
+    def _may_accuse(self, network: int, name: str, now: float) -> bool:
+        accused = self._accused.get(network) or {}
+        if name not in accused and len(accused) >= _MOST_ACCUSED:
+            oldest = min(accused, key=accused.__getitem__)
+            if now - accused[oldest] < _BELIEVED_FOR_S:
+                return False
+            del accused[oldest]
+        accused[name] = now
+        self._accused.put(network, accused)
+        return True
 
     def _leave_out_the_silent(self, now: float) -> None:
         """One at a time: reports come all the time, and silence is rare."""

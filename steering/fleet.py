@@ -207,6 +207,7 @@ class _Member:
     reserved: Reservations = field(default_factory=Reservations)
     discount: Discount = field(default_factory=Discount)
     uplink: _Uplink | None = None
+    carried_bps: int = 0  # of its load by the uplink
     next_moment: float = math.inf
 
 
@@ -220,11 +221,16 @@ class Fleet:
         canaries: Collection[str] = (),
         canary_share: float = 1.0,
         uplinks: Mapping[str, int] | None = None,
+        cdns: Collection[str] = (),
     ) -> None:
-        """`uplinks` are the bit/s that a site's appliances may send in all, where there is a limit."""
+        """`uplinks` are the bit/s that a site's appliances may send in all, where there is a limit.
+
+        `cdns` are pathways of other CDNs: a name means one pathway, so no appliance may have theirs.
+        """
         self._lost_after, self._believe_for = lost_after, believe_for
         self._largest_capacity_bps = largest_capacity_bps
         self._canaries, self._canary_share = frozenset(canaries), canary_share
+        self._cdns = frozenset(cdns)
         self._uplinks = {site: _Uplink(limit) for site, limit in (uplinks or {}).items() if limit}
         # How many steering servers and workers share the sessions: each sees its part of them begin.
         self.replicas = 1
@@ -261,6 +267,8 @@ class Fleet:
         """
         self._pass_moments(now)
         report, member = stored.report, self._members.get(stored.report.name)
+        if report.name in self._cdns:
+            return
         held_since = now - max(stored.held_for_s, stored.age_s)
         if member is not None:
             known = member.known
@@ -279,21 +287,10 @@ class Fleet:
         heard = self._accept(full, now - stored.age_s, now)
         heard.is_hearsay, heard.since = True, min(heard.since, held_since)
 
-    def beat(self, name: str, instance: str, sequence: int, heard_at: float, now: float) -> bool:
-        """Another replica heard the appliance, and it said nothing new; False if this report of it is not known."""
-        self._pass_moments(now)
-        member = self._members.get(name)
-        if member is None or member.known.report.instance != instance:
-            return False
-        report = member.known.report
-        if sequence > report.sequence:
-            self._accept(msgspec.structs.replace(report, sequence=sequence, held=None), heard_at, now).is_hearsay = True
-        return True
-
     def restore(self, stored: Iterable[Stored], now: float) -> None:
         """Knows again what the database kept. Who is back first wins: a report is never replaced by a memory."""
         for kept in stored:
-            if kept.report.name in self._members:
+            if kept.report.name in self._members or kept.report.name in self._cdns:
                 continue
             heard_at = now - kept.age_s
             is_fresh = kept.age_s < STALE_AFTER_S
@@ -318,7 +315,7 @@ class Fleet:
         member.trusted_until, member.is_given_up = (-math.inf, True) if is_lost else (math.inf, False)
         member.reports_back = _RETURNED
         member.is_full |= is_full
-        self._weigh(member, now)
+        self._weigh(member)
         self._look_at(member, now)
 
     def admit(self, name: str, rate_bps: int, now: float) -> None:
@@ -329,8 +326,10 @@ class Fleet:
         discount = member.discount
         discount.note_session(rate_bps)
         member.reserved.add(int(rate_bps * discount.factor * self.replicas), now)
-        if self._weigh(member, now):
+        if self._weigh(member):
             self._look_at(member, now)
+        elif member.uplink is not None:
+            self._carry(member, now)
 
     def judge(self, name: str, verdict: Verdict, now: float) -> None:
         """What its players' experience makes of an appliance."""
@@ -399,8 +398,9 @@ class Fleet:
     # How a report changes it
 
     def _check(self, report: Report, now: float) -> None:
-        if report.name == ORIGIN:
-            raise MessageError(f"not a report: name {ORIGIN!r} is the origin's, expected an appliance's", status=400)
+        if report.name == ORIGIN or report.name in self._cdns:
+            whose = "the origin's" if report.name == ORIGIN else "another CDN's"
+            raise MessageError(f"not a report: name {report.name!r} is {whose}, expected an appliance's", status=400)
         if report.held is not None and held_version(report.held) != report.held_version:
             raise MessageError(
                 f"not a report: held_version {report.held_version!r} is not the version of its held files, "
@@ -457,7 +457,7 @@ class Fleet:
         member = _Member(known, seen, trusted_until, since, uplink=self._uplinks.get(report.site))
         self._members[report.name] = member
         self._roll.add(seen)
-        self._weigh(member, now)
+        self._weigh(member)
         self._look_at(member, now)
         return member
 
@@ -475,36 +475,39 @@ class Fleet:
         if report.players is not None:
             member.discount.learn(report.serving_bps, report.players.sessions)
         if before.site != report.site:
-            self._move(member, report.site)
+            self._move(member, report.site, now)
         seen.url = report.url
         member.reserved.pass_time(now)
-        self._weigh(member, now)
+        self._weigh(member)
         self._look_at(member, now)
 
-    def _move(self, member: _Member, site: str) -> None:
-        self._roll.remove(member.seen)
-        if member.uplink is not None:
-            member.uplink.load_bps -= member.seen.load_bps
-        member.uplink = self._uplinks.get(site)
-        if member.uplink is not None:
-            member.uplink.load_bps += member.seen.load_bps
-        member.seen.site = site
-        self._roll.add(member.seen)
+    def _move(self, member: _Member, site: str, now: float) -> None:
+        seen, left, carried = member.seen, member.uplink, member.carried_bps
+        self._roll.remove(seen)
+        if left is not None:
+            self._weigh_site(left, seen.site, -carried, now)
+        member.uplink, member.carried_bps = self._uplinks.get(site), 0
+        seen.site = site
+        self._roll.add(seen)
 
     # What it makes of an appliance
 
-    def _weigh(self, member: _Member, now: float) -> bool:
+    def _weigh(self, member: _Member) -> bool:
         """Takes the load up; whether the appliance became full, or free again."""
         seen, report = member.seen, member.known.report
-        before = seen.load_bps
         load = seen.load_bps = report.serving_bps + member.reserved.total_bps
         capacity = seen.capacity_bps = min(report.capacity_bps, self._largest_capacity_bps)
         is_full = load >= (FREE_BELOW if member.is_full else FULL_AT) * capacity
         has_changed = is_full != member.is_full
         member.is_full = is_full
-        if member.uplink is not None:
-            self._weigh_site(member.uplink, seen.site, load - before, now)
         return has_changed
+
+    def _carry(self, member: _Member, now: float) -> None:
+        """Takes the load up at the uplink of its site, which carries nothing of who is lost."""
+        if member.uplink is not None:
+            before = member.carried_bps
+            member.carried_bps = member.seen.load_bps if member.seen.health is not Health.LOST else 0
+            self._weigh_site(member.uplink, member.seen.site, member.carried_bps - before, now)
 
     def _weigh_site(self, uplink: _Uplink, site: str, more_bps: int, now: float) -> None:
         uplink.load_bps += more_bps
@@ -521,6 +524,8 @@ class Fleet:
             member = self._members.get(name)
             if member is not None and member.next_moment == moment:
                 member.next_moment = math.inf
+                member.reserved.pass_time(now)
+                self._weigh(member)
                 self._look_at(member, now)
 
     def _look_at(self, member: _Member, now: float) -> None:
@@ -540,9 +545,13 @@ class Fleet:
         self._set_health(member, *self._judge(member, now))
         seen.share, seen.share_cause = self._share(member)
         moment = next((one for one in (member.trusted_until, believed_until) if one >= now), forgotten_at)
+        if seen.health is Health.FULL:
+            # Perhaps of promises only, and no report will say that they are over while all are silent.
+            moment = min(moment, member.reserved.next_end)
         if member.next_moment > moment:
             member.next_moment = moment
             heapq.heappush(self._moments, (moment, known.report.name))
+        self._carry(member, now)
 
     def _set_health(self, member: _Member, health: Health, cause: str) -> None:
         seen = member.seen
@@ -555,7 +564,7 @@ class Fleet:
     def _forget(self, member: _Member) -> None:
         self._set_health(member, Health.LOST, "")
         if member.uplink is not None:
-            member.uplink.load_bps -= member.seen.load_bps
+            member.uplink.load_bps -= member.carried_bps
         self._roll.remove(member.seen)
         del self._members[member.seen.name]
         self._replaced.pop(member.seen.name, None)

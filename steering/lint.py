@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
 
 import msgspec
 
@@ -22,17 +21,18 @@ from steering.addresses import BITS, Prefix, parse_prefix, read_prefix, show_pre
 from steering.prefixes import Listing
 from steering.registry import Space
 from steering.routes.filters import SPECIAL
+from steering.table import Names
 
 # What a finding names of many prefixes.
 _MOST_EXAMPLES = 3
 # Shorter ones are of no single ISP; longer ones of a single household, or a single host.
 _SHORTEST, _LONGEST = {4: 8, 6: 16}, {4: 30, 6: 64}
 
+# Before the name of a session that is of no one appliance.
+_SESSION = "session "
 # Stands for a prefix in the reason why it is not believed, so that others have the same reason.
 _THIS = "\0"
-_NUMBER = re.compile("[0-9]+")
-
-Names: TypeAlias = tuple[str, ...]
+_NUMBER = re.compile("[0-9]+")  # what such reasons may differ in
 
 
 class Severity(IntEnum):
@@ -57,6 +57,7 @@ class Route(msgspec.Struct, frozen=True):
     site: str
     prefix: str
     appliance: str = ""
+    as_path: str = ""
     accepted: bool = True
     reason: str = ""
     stale: bool = False
@@ -71,6 +72,7 @@ class Heard:
     filtered: dict[str, dict[str, set[Prefix]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     stale: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))  # by site and session
     appliances: set[str] = field(default_factory=set)
+    neighbours: dict[str, str] = field(default_factory=dict)  # of each session the AS on its other side
     silent: dict[str, str] = field(default_factory=dict)  # sessions that announced nothing, and their sites
 
     def counts(self) -> dict[str, int]:
@@ -90,6 +92,8 @@ def gather(routes: Iterable[Route], sessions: Iterable[BgpSettings] = ()) -> Hea
     heard, known = Heard(), dict[Names, Names]()
     for session in sessions:
         heard.silent[session.name] = session.site
+        if session.peer_as:
+            heard.neighbours[session.name] = str(session.peer_as)
         heard.hearers[session.site][_hearer(session.name, session.appliance)] = set()
         if session.appliance:
             heard.appliances.add(session.appliance)
@@ -97,6 +101,8 @@ def gather(routes: Iterable[Route], sessions: Iterable[BgpSettings] = ()) -> Hea
         prefix = read_prefix(route.prefix) or parse_prefix(route.prefix, f"session {route.session!r}")
         site = route.site
         heard.silent.pop(route.session, None)
+        if route.session not in heard.neighbours:
+            heard.neighbours[route.session] = route.as_path.partition(" ")[0]
         heard.hearers[site][_hearer(route.session, route.appliance)].add(prefix)
         if route.appliance:
             heard.appliances.add(route.appliance)
@@ -114,7 +120,7 @@ def gather(routes: Iterable[Route], sessions: Iterable[BgpSettings] = ()) -> Hea
 
 def _hearer(session: str, appliance: str) -> str:
     """Who is told: the appliances of a site must all be told the same."""
-    return appliance or f"session {session}"
+    return appliance or f"{_SESSION}{session}"
 
 
 def lint(
@@ -136,7 +142,7 @@ def lint(
             everything[prefix] = names if lister is None or lister in names else (*names, lister)
     findings = [*_check_settings(sites, default_site), *_check_presence(sites, everything, heard)]
     findings += _check_lists(listed)
-    findings += _check_space(everything, registry)
+    findings += _check_space(listed, everything, registry)
     findings += _check_nesting(listed, heard.sites if heard is not None else {})
     if heard is not None:
         findings += _check_hearers(heard)
@@ -218,22 +224,22 @@ def _check_lists(listed: Mapping[Prefix, str]) -> Iterator[Finding]:
         yield _about(Severity.WARNING, site, kind, texts[kind], prefixes)
 
 
-def _check_space(everything: Mapping[Prefix, Names], registry: Space | None) -> Iterator[Finding]:
+def _check_space(
+    listed: Mapping[Prefix, str], everything: Mapping[Prefix, Names], registry: Space | None
+) -> Iterator[Finding]:
     special: dict[str, list[Prefix]] = defaultdict(list)
     unregistered: dict[str, list[Prefix]] = defaultdict(list)
-    for prefix, names in everything.items():
-        if not prefix[2]:
-            continue
-        kind = None
-        if SPECIAL.covers(prefix):
-            kind = special
-        elif registry is not None and not registry.covers(prefix):
-            kind = unregistered
-        if kind is not None:
-            for name in names:
-                kind[name].append(prefix)
+    # Special space that is announced is believed only where the operator allowed it by name.
+    for prefix, site in listed.items():
+        if prefix[2] and SPECIAL.covers(prefix):
+            special[site].append(prefix)
+    if registry is not None:
+        for prefix, names in everything.items():
+            if prefix[2] and not registry.covers(prefix) and not SPECIAL.covers(prefix):
+                for name in names:
+                    unregistered[name].append(prefix)
     for site, prefixes in special.items():
-        text = "has {} of space that IANA reserves for a special purpose: seen from outside nobody is there"
+        text = "lists {} of space that IANA reserves for a special purpose: seen from outside nobody is there"
         yield _about(Severity.WARNING, site, "special-purpose", text, prefixes)
     for site, prefixes in unregistered.items():
         text = "has {} of space that the registry has given to nobody"
@@ -294,22 +300,21 @@ class _Covering:
 
 
 def _check_hearers(heard: Heard) -> Iterator[Finding]:
-    """What one appliance of a site was announced and another was not."""
+    """What one appliance of a site was announced and another was not; or one session of a network, and another not.
+
+    Of sessions with different networks each has its own prefixes.
+    """
     for site, hearers in heard.hearers.items():
         for version in (4, 6):
-            told = {
-                hearer: {prefix for prefix in prefixes if prefix[0] == version} for hearer, prefixes in hearers.items()
-            }
-            # Many have a session for each IP version: only of an appliance is it known that it hears no other.
-            told = {hearer: prefixes for hearer, prefixes in told.items() if prefixes or hearer in heard.appliances}
-            everything = set[Prefix]().union(*told.values())
-            for hearer, prefixes in told.items():
-                if lacking := everything - prefixes:
-                    text = (
-                        f"{hearer} lacks {{}} of the {len(everything):,} of IPv{version} that the site was announced: "
-                        "all its appliances need the same"
-                    )
-                    yield _about(Severity.ERROR, site, "unequal", text, lacking)
+            alike: dict[str | None, dict[str, set[Prefix]]] = defaultdict(dict)
+            for hearer, prefixes in hearers.items():
+                told = {prefix for prefix in prefixes if prefix[0] == version}
+                if hearer in heard.appliances:
+                    alike[None][hearer] = told
+                elif told:  # many have a session for each IP version
+                    alike[heard.neighbours.get(hearer.removeprefix(_SESSION), "")][hearer] = told
+            for neighbour, group in alike.items():
+                yield from _check_equal(site, version, group, are_appliances=neighbour is None)
     for (site, session), count in heard.stale.items():
         yield Finding(
             Severity.WARNING, site, "stale",
@@ -317,6 +322,19 @@ def _check_hearers(heard: Heard) -> Iterator[Finding]:
         )  # fmt: skip
     for session, site in heard.silent.items():
         yield Finding(Severity.WARNING, site, "silent", f"session {session} announced nothing: is it up?")
+
+
+def _check_equal(site: str, version: int, told: dict[str, set[Prefix]], *, are_appliances: bool) -> Iterator[Finding]:
+    everything = set[Prefix]().union(*told.values())
+    of_all = f"of the {len(everything):,} of IPv{version} that"
+    for hearer, prefixes in told.items():
+        lacking = everything - prefixes
+        if lacking and are_appliances:
+            text = f"{hearer} lacks {{}} {of_all} the site was announced: all its appliances need the same"
+            yield _about(Severity.ERROR, site, "unequal", text, lacking)
+        elif lacking:
+            text = f"{hearer} lacks {{}} {of_all} its network announces to the site: they hang on its other sessions"
+            yield _about(Severity.WARNING, site, "unequal", text, lacking)
 
 
 def _check_filtered(heard: Heard) -> Iterator[Finding]:

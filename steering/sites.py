@@ -18,8 +18,7 @@ from steering.distances import Distances
 from steering.errors import SitesError
 from steering.geography import Point
 from steering.prefixes import Listing, Prefixes
-from steering.table import Match
-from steering.table import Sites as Announced
+from steering.table import Match, Names
 
 # How many answers of the routes are remembered with the sites that are known; a fleet has some thousands of them.
 _MOST_REMEMBERED = 2**16
@@ -117,7 +116,7 @@ class Sites:
         self.prefixes = Prefixes([*written, *listings])
         self.unknown: Counter[str] = Counter()  # look-ups whose route named a site that is not declared, by its name
         self._routes = routes
-        self._chosen: dict[Announced, _Chosen] = {}
+        self._chosen: dict[Names, _Chosen] = {}
         self._isps = {site.name: site.isp for site in self.declared}
         self._points = {site.name: point for site in self.declared if (point := _point(site)) is not None}
         self.distances = Distances(self._points)
@@ -162,7 +161,7 @@ class Sites:
             return Placement(site, By.PREFIX, client, match.length, self._points.get(site))
         return None
 
-    def _choose(self, announced: Announced) -> _Chosen:
+    def _choose(self, announced: Names) -> _Chosen:
         known = [name for name in announced if name in self]
         chosen = _Chosen(
             known[0] if known else "", tuple(known[1:]), tuple(name for name in announced if name not in self)

@@ -31,19 +31,22 @@ _SHIFT_4, _SHIFT_6 = 32 - SLAB_BITS, 128 - DEEP_BITS - SLAB_BITS
 _LOW = 2**DEEP_BITS - 1
 
 # Names of sites, best path first.
-Sites: TypeAlias = tuple[str, ...]
+Names: TypeAlias = tuple[str, ...]
 # A prefix longer than 64 bits: its last 64 bits, its length, the number of its sites.
 Deep: TypeAlias = tuple[int, int, int]
 
-
+# Of a /64 by bits below the network, the longest prefixes first, their last 64 bits and the number of their sites: a
+# look-up takes a step for each length there is, though somebody list a hundred thousand hosts.
+_Within: TypeAlias = dict[int, dict[int, int]]
 # Of each slab of one IP version where its bounds begin, and where they end.
 _Slabs: TypeAlias = "tuple[array[int], array[int]]"
+_NOTHING: _Within = {}
 
 
 class Match(NamedTuple):
     """The longest prefix of an address: shared by all prefixes of that length and those sites, so none is made anew."""
 
-    sites: Sites
+    sites: Names
     length: int
 
 
@@ -51,7 +54,7 @@ class Patch(msgspec.Struct, frozen=True, array_like=True):
     """What changes in a table beside its image."""
 
     slabs: tuple[bytes, bytes]  # of IPv4 and IPv6: columns of 32 bits, the slabs, where their bounds begin and end
-    sites: list[Sites]  # these get the next numbers
+    sites: list[Names]  # these get the next numbers
     deep: dict[int, list[Deep]]  # by the /64, the longest first; none: they are gone
     counts: tuple[int, int]  # prefixes of IPv4 and IPv6 in all
 
@@ -69,8 +72,8 @@ class Table:
         self._words, self._doubles = image.cast("I"), image.cast("Q")
         self._slabs_4: _Slabs = array("I", [0]) * SLABS, array("I", [1]) * SLABS
         self._slabs_6 = self._slabs_4
-        self._deep: dict[int, list[Deep]] = {}
-        self._sites: list[Sites] = []
+        self._deep: dict[int, _Within] = {}
+        self._sites: list[Names] = []
         self._matches: dict[int, Match | None] = {0: None}
         self.counts = (0, 0)
 
@@ -79,7 +82,7 @@ class Table:
         deep = self._deep.copy()
         for patch in patches:
             self._sites += patch.sites
-            deep.update(patch.deep)
+            deep.update((top, _by_length(within)) for top, within in patch.deep.items())
             self.counts = patch.counts
         self._deep = {top: within for top, within in deep.items() if within}
         self._slabs_4 = _changed(self._slabs_4, (patch.slabs[0] for patch in patches))
@@ -108,14 +111,22 @@ class Table:
             return self._remember(word)
 
     def _find_deep(self, top: int, low: int) -> Match | None:
-        for network, length, number in self._deep.get(top, ()):
-            if (low ^ network) >> (2 * DEEP_BITS - length) == 0:
-                return Match(self._sites[number], length)
+        for below, numbers in self._deep.get(top, _NOTHING).items():
+            number = numbers.get(low >> below << below)
+            if number is not None:
+                return Match(self._sites[number], 2 * DEEP_BITS - below)
         return None
 
     def _remember(self, word: int) -> Match:
         match = self._matches[word] = Match(self._sites[word >> LENGTH_BITS], word & (2**LENGTH_BITS - 1))
         return match
+
+
+def _by_length(within: Iterable[Deep]) -> _Within:
+    found: _Within = {}
+    for network, length, number in within:
+        found.setdefault(2 * DEEP_BITS - length, {})[network] = number
+    return found
 
 
 def _changed(slabs: _Slabs, changes: Iterable[bytes]) -> _Slabs:

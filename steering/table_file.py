@@ -31,7 +31,7 @@ import msgspec
 from steering.addresses import Address, Prefix
 from steering.entries import Entries
 from steering.errors import TableError
-from steering.table import EMPTY, Match, Patch, Sites, Table
+from steering.table import EMPTY, Match, Names, Patch, Table
 
 MAGIC = b"NEARTABL"
 VERSION = 1
@@ -62,14 +62,14 @@ class TableWriter:
         self._lock = _lock(path)
         self.generation = _generation(path)
 
-    def replace(self, entries: Mapping[Prefix, Sites]) -> None:
+    def replace(self, entries: Mapping[Prefix, Names]) -> None:
         """The table is these prefixes and no other, each with its sites, best path first. Raises TableError."""
         fresh = Entries()
         fresh.change(entries)
         self._entries = fresh
         self._write_whole()
 
-    def apply(self, changes: Mapping[Prefix, Sites]) -> None:
+    def apply(self, changes: Mapping[Prefix, Names]) -> None:
         """These prefixes are now of these sites; of none, and they are withdrawn. Raises TableError.
 
         After an error of the disk the change is known, and comes into the file with the next.
@@ -177,8 +177,11 @@ class TableReader:
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._refused:
                 return False
-            self._refused = seen
-            self._open = _open(self.path)
+            try:
+                self._open = _open(self.path)
+            except TableError:
+                self._refused = seen  # it is read again when it has changed
+                raise
         except (OSError, TableError) as error:
             self._say(str(error) if isinstance(error, TableError) else f"routes: {self.path}: {error.strerror}")
             return False

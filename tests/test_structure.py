@@ -38,7 +38,6 @@ PURE = (
     "bench.result",
     "bench.steering.composed",
     "bench.steering.result",
-    "bench.steering.world",
     "encoder.allotment",
     "encoder.boxes",
     "encoder.chunks",

@@ -128,7 +128,8 @@ class Simulation:
             if viewer.is_done:
                 return
             poll = self._director.poll(viewer.token, viewer.watcher.address, viewer.using)
-            viewer.follow(poll.priority)
+            viewer.token = poll.token or viewer.token
+            viewer.follow(poll.priority, [clone.name for clone in poll.clones])
             self._at(self._now + poll.ttl, steer)
 
         return steer

@@ -5,7 +5,7 @@ Pure: the simulation tells it what arrived and what time it is, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bench.failover.world import LADDER_BPS, SEGMENT_S, Watcher
 from bench.playback import GIVE_UP_AFTER_S, SILENCE_LIMIT_S, Pace, Pathways, Screen, Throughput, choose_offer
@@ -58,8 +58,8 @@ class Viewer:
     def using(self) -> tuple[str, ...]:
         return (self.pathway,) if self.pathway else ()
 
-    def follow(self, priority: Sequence[str]) -> None:
-        self._pathways.follow(priority)
+    def follow(self, priority: Sequence[str], clones: Collection[str]) -> None:
+        self._pathways.follow(priority, clones)
 
     def ask(self, now: float) -> None:
         """Sends the request for the next segment."""

@@ -7,7 +7,7 @@
 The service is the real one, in a process of its own with one core to itself: reports come in all the while, tokens are
 signed and decisions logged. Who asks has the other core, and has to be leaner than what it asks.
 
-world       a made-up network of ISPs: sites, appliances, titles, prefixes, clients     (pure)
+world       a made-up network of ISPs: sites, appliances, titles, prefixes, clients
 composed    what browsers and appliances send, byte by byte                             (pure)
 origin      a process that offers packages without media
 reporters   a process that is all the appliances

@@ -1,7 +1,4 @@
-"""A made-up network of ISPs in the proportions of a real one, the same in each process that makes it.
-
-Pure.
-"""
+"""A made-up network of ISPs in the proportions of a real one, the same in each process that makes it."""
 
 from __future__ import annotations
 

@@ -59,6 +59,18 @@ def plain_lines(answer: Iterable[str]) -> Iterator[str]:
         yield line[5:]
 
 
+def is_established(lines: Iterable[str], protocol: str = "") -> bool:
+    """Whether, by what `show protocols` prints, `protocol` is up, or any BGP session if none is named.
+
+    A BIRD without any BGP session is as it is meant to be.
+    """
+    rows = [fields for line in lines if len(fields := line.split()) >= 4]
+    if protocol:
+        return any(name == protocol and state == "up" for name, _, _, state, *_ in rows)
+    states = [state for _, kind, _, state, *_ in rows if kind == "BGP"]
+    return "up" in states or not states
+
+
 def is_end(line: str) -> bool:
     """Whether an answer of the control socket ends with this line."""
     code = _CODE.match(line)

@@ -41,7 +41,13 @@ async def run(settings: SteeringSettings, read: Callable[[], SteeringSettings], 
             raise ListenError(f"routes_listen: {where} cannot be used: {reason}") from error
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(_reload(service, read))))
+
+        def reload() -> None:
+            task = loop.create_task(_reload(service, read))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload)
         address = runner.addresses[0][:2]
         announce(ready_file, *address)
         notifier.say("READY=1")

@@ -127,6 +127,9 @@ class Rib:
         """Prefixes that somebody is believed to have."""
         return len(self._holders)
 
+    def is_up(self, name: str) -> bool:
+        return self._session(name).is_up
+
     # What sessions say
 
     def up(self, name: str, now: float) -> None:
@@ -193,11 +196,10 @@ class Rib:
         self.up(name, now)
         self._sweep(session, [key for key in session.stale if version_of(key) == version])
 
-    def replace(self, name: str, routes: Mapping[Key, Attributes], now: float) -> None:
-        """A snapshot of the session: what is not in it is withdrawn."""
+    def merge(self, name: str, routes: Mapping[Key, Attributes], now: float) -> None:
+        """A snapshot of a session that has just come up, and may not have told all yet: it withdraws nothing."""
         session = self._session(name)
         session.refused, session.is_dropped, session.why = 0, False, ""
-        self._sweep(session, [key for key in (*session.stale, *session.routes) if key not in routes])
         together: dict[Attributes, list[Key]] = {}
         for key, attributes in routes.items():
             if session.routes.get(key) != attributes:
@@ -205,6 +207,12 @@ class Rib:
         for attributes, keys in together.items():
             self.announce(name, keys, attributes, now)
         self.up(name, now)
+
+    def replace(self, name: str, routes: Mapping[Key, Attributes], now: float) -> None:
+        """A snapshot of the session: what is not in it is withdrawn."""
+        session = self._session(name)
+        self._sweep(session, [key for key in (*session.stale, *session.routes) if key not in routes])
+        self.merge(name, routes, now)
 
     def restore(
         self, name: str, routes: Iterable[tuple[Key, Attributes]], stale_since: float, router_id: int = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from aiohttp import web
@@ -131,14 +132,13 @@ class Service:
         if name and name not in imported:
             known = f"session: found {name!r}, expected one whose source is import: {', '.join(imported) or '(none)'}"
             raise SessionUnknown(known)
-        with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix="import.") as file:
+        with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix="import.", buffering=0) as file:
             size = 0
             async for piece in request.content.iter_chunked(1024 * 1024):
                 size += len(piece)
                 if size > _LARGEST_IMPORT:
                     raise DumpError(f"it has more than {_LARGEST_IMPORT} bytes")
-                await asyncio.to_thread(file.write, piece)
-            file.flush()
+                await asyncio.to_thread(_write_all, file, piece)
             dump = await asyncio.to_thread(dumps.read_dump, Path(file.name), imported, name)
         counts = {session: len(routes) for session, routes in dump.routes.items()}
         for session, routes in dump.routes.items():
@@ -207,15 +207,16 @@ class Service:
     async def _restore(self) -> None:
         """Goes on where the process before was. The filters are there first, so that nothing is judged twice."""
         await self._validate()
-        now, kept = self._clock(), dict[str, store.Kept]()
-        before, path = TableReader(self._path), self._beside(".rib")
+        now, kept, path = self._clock(), dict[str, store.Kept](), self._beside(".rib")
         try:
             kept = await asyncio.to_thread(store.load, path)
         except StoreError as error:
             logger.warning("the routes of before are not known", extra={"why": str(error)})
-        if not kept or path.stat().st_mtime < before.changed_at:
-            # What came after the file was written is not in it: in the first minutes that is nearly everything.
-            self._enough, self._waits_until = int(_ENOUGH * sum(before.counts)), now + SWEEP_AFTER_S
+        if self._table.generation:
+            before = TableReader(self._path)
+            if not kept or path.stat().st_mtime < before.changed_at:
+                # What came after the file was written is not in it: in the first minutes that is nearly everything.
+                self._enough, self._waits_until = math.ceil(_ENOUGH * sum(before.counts)), now + SWEEP_AFTER_S
         for name, peer in self._peers.items():
             one = kept.get(name)
             if one is not None and peer.source == "import":
@@ -226,11 +227,11 @@ class Service:
         if self._waits():
             logger.warning(
                 "less is known than the table has, which stays until sessions have announced as much again",
-                extra={"prefixes": len(self.rib), "table": sum(before.counts), "at_most_s": SWEEP_AFTER_S},
+                extra={"prefixes": len(self.rib), "expected": self._enough, "at_most_s": SWEEP_AFTER_S},
             )
             return
         entries = self.rib.changes()  # from nothing, so it is all there is
-        if entries:
+        if entries or self._table.generation:
             await self._write(lambda: self._table.replace(entries))
             logger.info("the routes of before are in the table", extra={"prefixes": len(entries)})
 
@@ -295,9 +296,14 @@ class Service:
         except DumpError as error:
             self._troubles.say(f"session {session.name}", str(error))
             self.rib.down(session.name, self._clock(), str(error))
-        else:
-            self._troubles.say(f"session {session.name}", "")
+            return
+        self._troubles.say(f"session {session.name}", "")
+        if routes is None:
+            self.rib.down(session.name, self._clock(), "BIRD's session is not established")
+        elif self.rib.is_up(session.name):
             self.rib.replace(session.name, routes, self._clock())
+        else:
+            self.rib.merge(session.name, routes, self._clock())
 
     def _beside(self, ending: str) -> Path:
         return self._path.with_name(self._path.name + ending)
@@ -310,6 +316,15 @@ def _peers(settings: SteeringSettings) -> dict[str, Peer]:
         if peer.site not in sites:
             raise PeersError(f"bgp ({peer.name}): site: found {peer.site!r}, expected one of [[steering.sites]]")
     return peers
+
+
+def _write_all(file: IO[bytes], piece: bytes) -> None:
+    """Raises DumpError."""
+    try:
+        while piece:
+            piece = piece[file.write(piece) :]
+    except OSError as error:
+        raise DumpError(f"there is no room to look at it beside the table: {error.strerror}") from error
 
 
 async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -37,7 +37,11 @@ def test_a_report_survives_the_wire() -> None:
         ({"url": "ftp://a"}, "url 'ftp://a', expected http"),
         ({"url": "http://a/"}, "url 'http://a/'"),
         ({"state": "happy"}, r"state"),
+        ({"url": 'http://a"\n#EXTINF'}, "url .*, expected http"),
+        ({"url": "http://a b"}, "url 'http://a b'"),
+        ({"url": "https://"}, "url 'https://'"),
         ({"capacity_bps": -1}, "a negative amount"),
+        ({"disk_used_bytes": -1}, "a negative amount"),
         ({"connections": "many"}, "connections"),
         ({"held": {"title/package": "all"}}, "held"),
         ({"players": {"sessions": 1}}, "witnesses"),
@@ -46,6 +50,7 @@ def test_a_report_survives_the_wire() -> None:
         ({"paths": {"192.0.2.0": [-1, 2, 3]}}, "paths"),
         ({"paths": {"192.0.2.0": [1, -2, 3]}}, "paths"),
         ({"paths": {"192.0.2.0": [1, 2, -3]}}, "paths"),
+        ({"players": {"sessions": 2**63, "witnesses": 1, "starved": 1, "starved_networks": 1}}, "sessions"),
         ({"paths": {f"192.0.{number}.0": [1, 2, 3] for number in range(65)}}, "65 paths, expected at most 64"),
     ],
 )
@@ -53,6 +58,14 @@ def test_nonsense_is_refused_with_what_is_wrong(change: dict[str, Any], complain
     with pytest.raises(MessageError, match=complaint) as caught:
         decode_report(msgspec.json.encode({**GOOD, **change}))
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("huge", ["9" * 20, "9" * 400])
+@pytest.mark.parametrize("key", ["capacity_bps", "serving_bps", "connections", "sequence", "disk_used_bytes"])
+def test_an_amount_of_more_than_64_bits_is_refused(key: str, huge: str) -> None:
+    data = msgspec.json.encode({**GOOD, key: 7654321}).replace(b"7654321", huge.encode())
+    with pytest.raises(MessageError, match=r"amount of more than 9223372036854775807|Integer value out of range"):
+        decode_report(data)
 
 
 @given(st.binary(max_size=200))

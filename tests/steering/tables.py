@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hypothesis import strategies as st
 
 from steering.addresses import BITS, Address, Prefix
-from steering.table import Sites
+from steering.table import Names
 
 # Where prefixes of a generated table begin: few places, so that they nest and meet.
 _STEMS = {
@@ -29,7 +29,7 @@ def ends(prefix: Prefix) -> list[Address]:
     return [(version, at) for at in (begin - 1, begin, after - 1, after) if 0 <= at < 2 ** BITS[version]]
 
 
-def longest(entries: Mapping[Prefix, Sites], address: Address) -> tuple[Sites, int] | None:
+def longest(entries: Mapping[Prefix, Names], address: Address) -> tuple[Names, int] | None:
     """By looking for the prefix of each length, the longest first."""
     version, number = address
     for length in range(BITS[version], -1, -1):
@@ -38,10 +38,10 @@ def longest(entries: Mapping[Prefix, Sites], address: Address) -> tuple[Sites, i
     return None
 
 
-def like_bgp(draw: random.Random, count: int, version: int, sites: Sequence[Sites]) -> dict[Prefix, Sites]:
+def like_bgp(draw: random.Random, count: int, version: int, sites: Sequence[Names]) -> dict[Prefix, Names]:
     """Allocations, and more specific prefixes inside them, some announced by others."""
     long, allocated = (24, range(8, 22)) if version == 4 else (48, range(20, 40))
-    found: dict[Prefix, Sites] = {}
+    found: dict[Prefix, Names] = {}
     while len(found) < count:
         begin, length = draw.getrandbits(BITS[version]), draw.choice(allocated)
         own = found[network(version, begin, length)] = draw.choice(sites)

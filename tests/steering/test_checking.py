@@ -52,7 +52,7 @@ def test_what_is_wrong_is_told_site_by_site_and_fails(file: Path, tmp_path: Path
     result = check(file, "--registry", str(tmp_path / "registry"))
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        "south (2 prefixes listed, 0 announced)",
+        "south (listed 2, announced 0)",
         "  error    the subnet of its appliances, 20.2.0.0/28, is in no prefix that it lists: others cannot fill from "
         "it (20.2.0.0/28)",
         "  error    has 1 prefix of space that the registry has given to nobody (2a01::/32)",

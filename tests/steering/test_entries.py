@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from steering.addresses import Prefix
 from steering.entries import Entries
 from steering.errors import TableError
-from steering.table import EMPTY, Sites, Table
+from steering.table import EMPTY, Names, Table
 from tests.steering.tables import changes, ends, longest
 
 # A prefix of length 0 takes 65,536 slabs of its version.
@@ -20,9 +20,9 @@ IMAGE_BYTES = 2**24
 @settings(max_examples=40)
 @given(st.lists(changes, max_size=6), st.booleans())
 def test_after_any_changes_every_address_is_found_as_by_looking_at_each_prefix(
-    steps: list[dict[Prefix, Sites]], forgets: bool
+    steps: list[dict[Prefix, Names]], forgets: bool
 ) -> None:
-    entries, known = Entries(), dict[Prefix, Sites]()
+    entries, known = Entries(), dict[Prefix, Names]()
     image = bytearray(IMAGE_BYTES)
     table, end = Table(memoryview(image)), len(EMPTY)
     for step in steps:

@@ -112,6 +112,19 @@ def test_a_session_is_believed_about_one_appliance_only_for_ten_minutes() -> Non
     assert world.experience.verdict("b") != SOUND or world.experience.disbelieved == 8
 
 
+def test_a_network_is_believed_about_four_appliances_in_ten_minutes() -> None:
+    names = [f"oca-{number}" for number in range(40)]
+    world = World(*names, sessions=3)  # at night, when a network is half of all there are everywhere
+    for _ in range(2):
+        for name in names[:12]:
+            for session in range(8):
+                world.complain(name, 1, network=f"192.0.2.{session}")
+    assert sum(world.experience.verdict(name).is_stalling for name in names) == 4
+    world.go_on(700)
+    world.complain(names[20], 5, network="192.0.2.7")
+    assert world.experience.verdict(names[20]).is_stalling
+
+
 def test_where_everybody_stalls_nobody_is_worse() -> None:
     world = World(*"abcdef", sessions=40)
     for _ in range(6):

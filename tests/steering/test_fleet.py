@@ -91,6 +91,15 @@ def test_no_appliance_may_be_called_origin() -> None:
         Fleet(LOST_AFTER).take(report("origin"), 0)
 
 
+def test_no_appliance_may_have_the_name_of_another_cdn() -> None:
+    fleet = Fleet(LOST_AFTER, cdns=["elsewhere"])
+    with pytest.raises(MessageError, match="'elsewhere' is another CDN's"):
+        fleet.take(report("elsewhere"), 0)
+    fleet.hear(heard("elsewhere"), 0)
+    fleet.restore([heard("elsewhere")], 0)
+    assert not fleet.seen(0)
+
+
 def test_problems_make_an_appliance_unhealthy_and_are_named() -> None:
     fleet = Fleet(LOST_AFTER)
     fleet.take(report(problems=("the disk is full", "no origin")), 0)
@@ -222,6 +231,30 @@ def test_a_site_is_full_when_its_uplink_is() -> None:
     assert fleet.seen(1)["a1"].health is Health.HEALTHY
 
 
+def test_an_uplink_carries_nothing_of_an_appliance_that_is_lost() -> None:
+    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
+    for sequence in range(1, 6):
+        fleet.take(report("a1", sequence=sequence, serving_bps=7 * GIGABIT), 2 * sequence)
+    assert [seen.health for seen in fleet.seen(10).values()] == [Health.LOST, Health.HEALTHY]
+    fleet.take(report("a2", sequence=2, serving_bps=7 * GIGABIT), 12)
+    fleet.take(report("a2", sequence=3, serving_bps=7 * GIGABIT), 14)
+    assert [seen.health for seen in fleet.seen(14).values()] == [Health.FULL, Health.FULL]
+
+
+def test_who_moves_to_another_site_takes_its_load_from_the_uplink() -> None:
+    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet.take(report("a1", serving_bps=7 * GIGABIT), 0)
+    fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
+    fleet.take(report("a2", sequence=2, site="south", serving_bps=7 * GIGABIT), 1)
+    assert [(seen.site, seen.health) for seen in fleet.seen(1).values()] == [
+        ("north", Health.HEALTHY),
+        ("south", Health.HEALTHY),
+    ]
+    fleet.take(report("a2", sequence=3, serving_bps=7 * GIGABIT), 2)
+    assert [seen.health for seen in fleet.seen(2).values()] == [Health.FULL, Health.FULL]
+
+
 def test_an_appliance_whose_players_stall_takes_no_sessions_until_they_are_content() -> None:
     fleet = Fleet(LOST_AFTER)
     fleet.take(report(), 0)
@@ -291,6 +324,14 @@ def test_when_all_fall_silent_at_once_the_last_state_is_believed_and_marked() ->
     assert fleet.is_deaf(14)
     assert fleet.seen(100)["a5"].reason == "serves 0 bit/s of 10 Gbit/s (everybody is silent; believed for 1h 00m)"
     assert len(fleet.silent(100)) == 100
+
+
+def test_who_was_filled_by_promises_is_free_when_they_are_over_though_all_are_silent() -> None:
+    fleet = reporting(2, 10)
+    for _ in range(1800):
+        fleet.admit("a1", 5_000_000, 20)
+    assert fleet.seen(20)["a1"].health is Health.FULL
+    assert fleet.seen(20.1 + RESERVED_FOR_S)["a1"].health is Health.HEALTHY
 
 
 def test_what_is_believed_in_silence_is_not_believed_for_ever() -> None:
@@ -405,22 +446,6 @@ def test_of_two_living_appliances_of_a_name_the_older_one_keeps_it_at_every_repl
     assert one(older, 6).url == one(newer, 6).url == "http://a1.localhost:8080"
     with pytest.raises(NameInUse):
         newer.take(report(instance="other", sequence=2, url="http://other.localhost:8080"), 7)
-
-
-def test_a_beat_keeps_an_appliance_that_says_nothing_new() -> None:
-    fleet = Fleet(LOST_AFTER)
-    fleet.hear(heard(serving_bps=3), 1)
-    for number in range(2, 12):
-        assert fleet.beat("a1", "a1-first", number, heard_at=2.0 * number - 1, now=2.0 * number)
-    assert (one(fleet, 22).health, one(fleet, 22).load_bps) == (Health.HEALTHY, 3)
-    assert one(fleet, 28).health is Health.LOST
-
-
-def test_a_beat_of_what_is_not_known_asks_for_it() -> None:
-    fleet = Fleet(LOST_AFTER)
-    assert not fleet.beat("a1", "a1-first", 2, 0, 0)
-    fleet.take(report(), 0)
-    assert not fleet.beat("a1", "another", 2, 0, 0)
 
 
 def test_while_the_other_replicas_are_silent_those_are_believed_that_only_they_hear() -> None:

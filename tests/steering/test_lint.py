@@ -6,15 +6,26 @@ import random
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.steering import BgpSettings, SiteSettings
-from steering.addresses import show_prefix
+from steering.addresses import Prefix, covering, read_prefix, show_address, show_prefix
+from steering.entries import Entries
 from steering.errors import SitesError
+from steering.geography import Geography
 from steering.lint import Finding, Heard, Route, Severity, gather, lint
 from steering.prefixes import Listing
 from steering.registry import parse_registry
+from steering.sites import Sites
 from tests.steering.tables import like_bgp
 
+SITES = ("north", "south", "west")
+names = st.sampled_from(SITES)
+# So few and so short that most are inside others.
+crowded = st.builds(
+    lambda number, length: covering((4, 20 << 24 | number << 16), length), st.integers(0, 255), st.integers(8, 13)
+)
 # Space that is not special: the findings of special space would be in everybody's way.
 V4, V6 = "20.0.0.0/16", "2a00::/32"
 
@@ -103,6 +114,25 @@ def test_a_session_for_each_ip_version_is_no_difference() -> None:
     assert [text.partition(" lacks")[0] for text in unequal] == ["session four", "session another"]
 
 
+def test_a_session_lacks_what_others_of_its_network_announce_and_nothing_of_other_networks() -> None:
+    routes = [
+        route("20.0.0.0/16", session="a", as_path="3001 3002"), route("20.1.0.0/16", session="a", as_path="3001"),
+        route("20.0.0.0/16", session="b", as_path="3001"), route("20.2.0.0/16", session="c", as_path="3003"),
+    ]  # fmt: skip
+    finding = only(found([site()], heard(*routes)), "unequal")
+    assert (finding.severity, finding.text) == (
+        Severity.WARNING,
+        "session b lacks 1 prefix of the 2 of IPv4 that its network announces to the site: they hang on its other "
+        "sessions",
+    )
+
+
+def test_routes_of_many_networks_over_route_servers_are_compared_by_server() -> None:
+    sessions = [BgpSettings(name=name, site="north", peer_as=3000) for name in ("a", "b")]
+    routes = [route(V4, session="a", as_path="3001"), route("20.1.0.0/16", session="b", as_path="3002")]
+    assert checks(found([site()], gather(routes, sessions))).count("unequal") == 2
+
+
 def checks(findings: list[Finding]) -> list[str]:
     return [one.check for one in findings]
 
@@ -143,6 +173,10 @@ def test_a_site_that_lacks_prefixes(listed: list[str], check: str, text: str) ->
 def test_a_list_of_odd_prefixes(prefix: str, check: str) -> None:
     finding = only(found([site("north", V4, V6, prefix)]), check)
     assert (finding.severity, finding.prefixes, finding.examples) == (Severity.WARNING, 1, (prefix,))
+
+
+def test_special_space_that_a_session_is_allowed_to_announce_is_meant_so() -> None:
+    assert "special-purpose" not in checks(found([site()], heard(route("100.64.0.0/10"), route(V6))))
 
 
 def test_a_server_subnet_that_is_not_announced() -> None:
@@ -297,6 +331,27 @@ def test_findings_come_site_by_site_the_gravest_first() -> None:
     assert [one.site for one in findings] == sorted((one.site for one in findings), key=["", "south", "north"].index)
     north = [one.severity for one in findings if one.site == "north"]
     assert north == sorted(north, reverse=True)
+
+
+@given(st.dictionaries(crowded, names, max_size=6), st.dictionaries(crowded, names, max_size=4))
+def test_clients_are_where_findings_of_nested_prefixes_say(
+    listed: dict[Prefix, str], routes: dict[Prefix, str]
+) -> None:
+    sites = [
+        site(name, *(show_prefix(prefix) for prefix, lister in listed.items() if lister == name)) for name in SITES
+    ]
+    entries = Entries()
+    entries.change({prefix: (name,) for prefix, name in routes.items()})
+    placed = Sites(sites, routes=entries.table())
+    for finding in found(sites, heard(*(route(show_prefix(prefix), name) for prefix, name in routes.items()))):
+        if finding.check not in ("more-specific", "overlap", "announced-elsewhere"):
+            continue
+        for prefix in map(read_prefix, finding.examples):
+            assert prefix is not None
+            client = show_address(prefix[:2])
+            if not any(covering(prefix[:2], length) in {*listed, *routes} for length in range(prefix[2] + 1, 33)):
+                at = placed.place(client, Geography(None)).site
+                assert (at == finding.site) is (finding.check != "announced-elsewhere")
 
 
 def test_more_specific_prefixes_are_found_as_by_looking_at_each() -> None:

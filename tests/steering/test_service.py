@@ -397,8 +397,7 @@ async def test_players_are_answered_by_the_old_network_until_the_new_one_is_whol
     with await asyncio.to_thread(slow.open, "w") as end:
         assert (await steering.json("/api/v1/explain?title=film"))["placement"]["prefix"] == "127.0.0.0/9"
         assert not reloading.done()
-        end.write("127.0.0.0/24
-")
+        end.write("127.0.0.0/24\n")
     await reloading
     assert (await steering.json("/api/v1/explain?title=film"))["placement"]["prefix"] == "127.0.0.0/24"
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from steering import table_file
 from steering.addresses import Prefix
 from steering.errors import TableError
-from steering.table import Match, Sites
+from steering.table import Match, Names
 from steering.table_file import TableReader, TableWriter
 from tests.steering.tables import changes, ends, longest
 
@@ -39,10 +39,10 @@ for n in itertools.count():
 # A prefix of no length is in all slabs: an example may take 50 ms.
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), changes), max_size=6))
-def test_readers_see_what_was_written(steps: list[tuple[bool, dict[Prefix, Sites]]]) -> None:
+def test_readers_see_what_was_written(steps: list[tuple[bool, dict[Prefix, Names]]]) -> None:
     with TemporaryDirectory() as folder:  # hypothesis's examples would share the test's own
         path = Path(folder) / "table"
-        writer, early, known = TableWriter(path), TableReader(path), dict[Prefix, Sites]()
+        writer, early, known = TableWriter(path), TableReader(path), dict[Prefix, Names]()
         for replaces, step in steps:
             (writer.replace if replaces else writer.apply)(step)
             known = {prefix: sites for prefix, sites in ((known if not replaces else {}) | step).items() if sites}
@@ -160,6 +160,20 @@ def test_a_file_that_is_no_good_table_is_refused_in_words_and_the_last_one_stays
     assert not reader.trouble
 
 
+def test_a_file_that_could_not_be_opened_is_opened_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table"
+    written(path, "north")
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(Path, "open", _not_ours)
+        reader = TableReader(path)
+        assert not reader.refresh()
+        assert reader.trouble.endswith("table: Permission denied")
+    assert reader.refresh()  # another owner or mode is no other content
+    assert reader.find(INSIDE) == Match(("north",), 16)
+
+
 def test_what_stands_behind_a_table_is_nobodys(tmp_path: Path) -> None:
     path = tmp_path / "table"
     put(path, written(path, "north") + os.urandom(65536))
@@ -243,6 +257,10 @@ def test_after_an_error_of_the_disk_nothing_that_was_announced_is_lost(
     assert reader.counts == (3, 0)
     assert reader.find(INSIDE) == Match(("south",), 16)
     writer.close()
+
+
+def _not_ours(*_: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _no_space(*_: object) -> int:

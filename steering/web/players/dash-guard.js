@@ -21,7 +21,8 @@ export function guard(MediaPlayer, player, video, url, { start, say }) {
   let playedTo = Math.max(start, 0); // attaching a source sets the position to zero before anybody can read it
   let resumes = false; // ... and pauses; if it fails, the next attempt finds the film paused by the first
 
-  const isSatisfied = () => video.ended || ahead(video) > DRY_S || video.currentTime > video.duration - NEAR_END_S;
+  const isSatisfied = () =>
+    video.ended || ahead(video) > DRY_S || video.currentTime + ahead(video) > video.duration - NEAR_END_S;
 
   // From the manifest on, at the place where the film stopped.
   const restart = () => {

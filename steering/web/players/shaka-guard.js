@@ -43,7 +43,8 @@ export function guard(shaka, player, video, url, { start, say }) {
   };
 
   const watch = () => {
-    const isFed = video.paused || ahead(video) > DRY_S || video.currentTime > video.duration - NEAR_END_S;
+    const isFed =
+      video.paused || ahead(video) > DRY_S || video.currentTime + ahead(video) > video.duration - NEAR_END_S;
     if (!isLoaded || isFed || performance.now() - heardAt < SILENCE_MS) return;
     say(false, "nothing arrived, Shaka is started again");
     load(video.currentTime);

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from steering.errors import DumpError
-from steering.routes.bird_text import is_end, plain_lines, read_routes
+from steering.routes.bird_text import is_end, is_established, plain_lines, read_routes
 from steering.routes.route import Attributes, Origin, parse_path
 from tests.steering.routes.values import key
 
@@ -67,6 +67,23 @@ def test_the_control_sockets_answer_is_the_same_with_codes_before() -> None:
     ]
     assert [is_end(line) for line in answer] == [False] * 8 + [True]
     assert read_routes(plain_lines(answer)) == {key("11.2.0.0/16"): Attributes(parse_path("64600 3356"))}
+
+
+@pytest.mark.parametrize(
+    ("lines", "protocol", "expected"),
+    [
+        (["isp1  BGP  ---  up  20:44:08  Established"], "", True),
+        (["isp1  BGP  ---  start  20:44:08  Active", "isp2  BGP  ---  up  20:44:08  Established"], "", True),
+        (["isp1  BGP  ---  start  20:44:08  Active", "isp2  BGP  ---  up  20:44:08  Established"], "isp1", False),
+        (["isp1  BGP  ---  down  20:44:08"], "", False),
+        (["static1  Static  master4  up  20:44:08"], "", True),  # no BGP session at all, so none that dropped
+        (["static1  Static  master4  up  20:44:08"], "static1", True),
+        (["Name  Proto  Table  State  Since  Info", "", "x"], "", True),
+        (["device1  Device  ---  up  20:44:08"], "isp1", False),
+    ],
+)
+def test_a_bird_has_routes_to_tell_while_a_session_of_it_is_up(lines: list[str], protocol: str, expected: bool) -> None:
+    assert is_established(lines, protocol) is expected
 
 
 @pytest.mark.parametrize("line", ["9001 syntax error, unexpected CF_SYM_UNDEFINED", "8003 No protocols match"])

@@ -162,9 +162,10 @@ async def test_what_is_kept_is_judged_by_the_settings_of_now(tmp_path: Path) -> 
 async def table_of(given: SteeringSettings, *prefixes: str) -> bytes:
     """Leaves a table behind; returns what was kept before the prefixes came."""
     assert given.routes is not None
+    file = given.routes.with_name("table.rib")
     async with running(given) as routes, routes.exabgp() as exabgp:
-        await routes.service._keep()
-        kept = given.routes.with_name("table.rib").read_bytes()
+        await until(file.exists)
+        kept = file.read_bytes()
         exabgp.write(announce(*prefixes))
         await until(lambda: all(routes.sites(prefix.partition("/")[0]) for prefix in prefixes))
     return kept
@@ -209,6 +210,8 @@ async def test_routes_of_a_session_that_is_no_longer_declared_are_gone_at_the_ne
         await routes.becomes("11.1.2.3", "north")
     async with running(settings(tmp_path, FED)) as routes:
         assert (routes.sites("11.1.2.3"), routes.sites("11.2.2.3")) == (("north",), ())
+    async with running(settings(tmp_path, IMPORTED)) as routes:
+        assert routes.sites("11.1.2.3") == ()
 
 
 async def test_routes_kept_under_a_clock_that_was_ahead_do_not_stay_longer_for_it(tmp_path: Path) -> None:
@@ -341,6 +344,18 @@ async def test_a_damaged_import_takes_nothing_over(tmp_path: Path) -> None:
         assert not list(tmp_path.glob("import.*"))
 
 
+async def test_an_import_that_the_disk_has_no_room_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("/dev/full is Linux's")
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda **_: full.open("wb", buffering=0))
+    async with running(settings(tmp_path, IMPORTED)) as routes:
+        status, problem = await put(routes, "/api/v1/routes", NEIGHBOUR)
+        assert (status, "No space left" in problem["detail"]) == (422, True)
+
+
 async def test_what_a_router_announces_is_not_overwritten_by_an_import(tmp_path: Path) -> None:
     of_the_router = mrt.peers(("11.0.0.1", 3356)) + mrt.route("11.2.0.0/16", (0, PATH))
     async with running(settings(tmp_path, FED, IMPORTED)) as routes, routes.exabgp() as exabgp:
@@ -380,6 +395,48 @@ async def test_a_table_that_cannot_be_written_is_said_and_written_later(
         await until(is_well)
 
 
+PROTOCOLS = (
+    b"2002-Name       Proto      Table      State  Since         Info\n"
+    b"1002-device1    Device     ---        up     20:44:07.386\n"
+)
+ESTABLISHED = PROTOCOLS + b" isp1       BGP        ---        up     20:44:08.386  Established\n0000 \n"
+CONNECTING = PROTOCOLS + b" isp1       BGP        ---        start  20:44:08.386  Active\n0000 \n"
+
+
+def of_bird(*prefixes: str) -> bytes:
+    routes = [f"1007-{one}   unicast [isp1 19:19:08.640] * (100)\n1012-\tBGP.as_path: 3356\n" for one in prefixes]
+    return "".join([*routes, "0000 \n"]).encode()
+
+
+async def test_routes_stay_when_the_session_of_a_bird_drops_and_while_it_comes_back(tmp_path: Path) -> None:
+    protocols, routes_of = ESTABLISHED, of_bird("11.1.0.0/16", "11.2.0.0/16")
+
+    async def bird(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"0001 BIRD 2.0.12 ready.\n")
+        await reader.readline()
+        writer.write(protocols)
+        if await reader.readline():
+            writer.write(routes_of)
+        writer.close()
+
+    socket, clock = tmp_path / "bird.ctl", Clock()
+    session = BgpSettings(name="isp1", site="north", source="bird", bird_socket=socket, bird_every=3600.0)
+    async with await asyncio.start_unix_server(bird, socket), running(settings(tmp_path, session), clock) as routes:
+        await routes.becomes("11.2.2.3", "north")
+        protocols, routes_of = CONNECTING, of_bird()
+        await routes.service._ask(session)
+        assert not (await routes.session("isp1"))["is_up"]
+        assert (await routes.get("/readyz"))["ready"]
+        protocols, routes_of = ESTABLISHED, of_bird("11.3.0.0/16")  # it has just begun
+        await routes.service._ask(session)
+        await routes.becomes("11.3.2.3", "north")
+        assert routes.sites("11.2.2.3") == ("north",)
+        routes_of = of_bird("11.3.0.0/16", "11.1.0.0/16")
+        await routes.service._ask(session)
+        await routes.becomes("11.2.2.3")
+        assert routes.sites("11.1.2.3") == ("north",)
+
+
 async def test_a_bird_that_cannot_be_asked_is_a_session_that_is_down(tmp_path: Path) -> None:
     session = BgpSettings(name="isp1", site="north", source="bird", bird_socket=tmp_path / "none")
     async with running(settings(tmp_path, session)) as routes:
@@ -406,6 +463,8 @@ async def test_a_bird_is_asked_and_nonsense_takes_nothing_away(
 
     async def bird(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"0001 BIRD 2.0.12 ready.\n")
+        assert await reader.readline() == b"show protocols\n"
+        writer.write(ESTABLISHED)
         assert await reader.readline() == b"show route all\n"
         writer.write(answer)
         await writer.drain()
