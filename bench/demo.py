@@ -167,7 +167,7 @@ class _Round:
             await self._fleet.until_health(self.victim, "lost")
             self.was_missed = True
             await self._fleet.start_appliance(self.victim)
-            await self._fleet.until_health(self.victim, "healthy")
+            await self._fleet.until_trusted(self.victim)
         self._reporter.say(f"{label}: played in the north and in the south, {self.victim or 'nothing'} was killed")
 
     async def _after_segment(self, player: Player) -> None:

@@ -77,6 +77,10 @@ def places(count: int) -> tuple[Place, ...]:
     )
 
 
+# Steering's, in the fleet's folder.
+_DATABASE = "steering.sqlite"
+
+
 class Fleet:
     """`folder` gets everything the network writes; `port` is where steering and its page listen (0: any)."""
 
@@ -168,16 +172,32 @@ class Fleet:
         process = self._start("steering", "steering", "serve", "--config", str(config))
         self.steering_url = f"http://{await process.ready()}"
 
+    async def forget(self) -> None:
+        """Starts steering and the appliances that run anew, as if nothing had happened to any of them before.
+
+        Steering would trust who failed by and by only, and an appliance remembers for a while whose players starved.
+        """
+        running = [name for name in self.places if self.is_running(name)]
+        for name in running:
+            self.resume(name)
+        await asyncio.gather(*(self.stop(name) for name in ("steering", *running)))
+        for file in self.folder.glob(f"{_DATABASE}*"):
+            file.unlink()
+        await self.start_steering()
+        await for_each(running, self.start_appliance, at_once=len(running))
+        await self.until(lambda seen: self._are_healthy(seen, running), "all appliances are healthy")
+
     def _steering_config(self) -> str:
         settings = {
             "listen": self.steering_url.removeprefix("http://"),
             "origin": self.origin_url,
-            "database": f"sqlite:///{self.folder / 'steering.sqlite'}",
+            "database": f"sqlite:///{self.folder / _DATABASE}",
             "ttl": self._ttl_s,
             "lost_after": f"{LOST_AFTER_S}s",
             "poll_every": "500ms",
             "session_key": "of the local network",  # or a restart would make its sessions foreign
             "control": self.control_url,
+            "journal": str(self.folder / "journal"),
             "decision_log": str(self.folder / "decisions.log"),
         }
         # JSON's strings, numbers and arrays are TOML's.
@@ -310,6 +330,13 @@ class Fleet:
 
     async def until_health(self, name: str, health: str) -> None:
         await self.until(lambda seen: name in seen and seen[name]["health"] == health, f"{name} is {health}")
+
+    async def until_trusted(self, name: str) -> None:
+        """Waits until an appliance that came back takes all the sessions that it could."""
+        await self.until(
+            lambda seen: name in seen and seen[name]["health"] == "healthy" and seen[name]["share"] == 1,
+            f"{name} is trusted again",
+        )
 
     def _are_healthy(self, seen: dict[str, Any], names: Iterable[str]) -> bool:
         return all(name in seen and seen[name]["health"] == "healthy" for name in names)

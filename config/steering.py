@@ -113,7 +113,9 @@ class BgpSettings:
 @dataclass(frozen=True)
 class SteeringSettings:
     listen: tuple[str, int] = setting("127.0.0.1:8060", kind=ADDRESS, help="Address of page, manifests and reports.")
-    workers: int = setting("1", kind=INTEGER, help="Processes that answer there, each a replica.")
+    workers: int = setting(
+        "1", kind=INTEGER, help="Processes that answer there, each a replica; 0 is one for each core."
+    )
     url: str = setting("", kind=HTTP_URL, help="How players reach it; default what they asked.")
     origin: str = setting(
         "http://127.0.0.1:8070", kind=HTTP_URL, help="Catalog, and the last pathway of every session."

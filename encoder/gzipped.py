@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import lru_cache
+from array import array
+from collections.abc import Sequence
+from functools import lru_cache, reduce
+from operator import xor
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no time, unknown system
 _STORED = struct.Struct("<BHH")  # not the last block, its length, and the complement of that
@@ -30,14 +33,14 @@ _MOST_INFLATED = 256
 class SharedEnd:
     """The end of documents."""
 
-    __slots__ = ("_crc", "_deflated", "_rows", "_size")
+    __slots__ = ("_crc", "_deflated", "_size", "_sums")
 
     def __init__(self, data: bytes) -> None:
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         self._deflated = packer.compress(data) + packer.flush()
         self._size = len(data)
         self._crc = zlib.crc32(data)
-        self._rows = _rows(_power(8 * len(data)))
+        self._sums = _sums(_power(8 * len(data)))
 
     def plain(self, start: bytes) -> bytes:
         """The document that starts so."""
@@ -55,10 +58,9 @@ class SharedEnd:
     def _combined(self, before: int) -> int:
         """The CRC of what has the CRC `before`, followed by this end."""
         combined = self._crc
-        for row in self._rows:
-            if before & 1:
-                combined ^= row
-            before >>= 1
+        for sums in self._sums:
+            combined ^= sums[before & 0xF]
+            before >>= 4
         return combined
 
 
@@ -67,13 +69,18 @@ def _inflated(deflated: bytes) -> bytes:
     return zlib.decompress(deflated, -zlib.MAX_WBITS)
 
 
-def _rows(factor: int) -> tuple[int, ...]:
-    """What each bit of a CRC becomes when it is multiplied by `factor`, the lowest bit first."""
+def _sums(factor: int) -> tuple[array[int], ...]:
+    """What each four bits of a CRC become when it is multiplied by `factor`, the lowest bits first."""
     rows = []
     for _ in range(32):
         rows.append(factor)
         factor = _times_x(factor)
-    return tuple(reversed(rows))
+    rows.reverse()
+    return tuple([array("I", [_sum(rows[first : first + 4], bits) for bits in range(16)]) for first in range(0, 32, 4)])
+
+
+def _sum(rows: Sequence[int], bits: int) -> int:
+    return reduce(xor, (row for number, row in enumerate(rows) if bits >> number & 1), 0)
 
 
 def _power(exponent: int) -> int:

@@ -3,12 +3,12 @@
 A package carries its own multivariant playlist and MPD with relative URIs, which any server can deliver. For a session
 that is steered, the same two documents are written again with absolute URIs, once for each pathway. Players merge the
 pathways of an HLS playlist only if all attributes but the URIs, groups and pathway IDs are byte-identical (Shaka), so
-everything that differs comes from two placeholders and the rest is written once.
+everything that differs stands together, right before the URI, and the rest is written once.
 
 Pure: values in, text out. A session's manifests are the one thing made for each player that starts, so whoever writes
-many keeps a `Manifests` for each package: it has done all the work that does not depend on the session, and a playlist
-is then one join of pieces (1 us a pathway; replacing the placeholders in text took 5), an MPD a start before a shared
-end. Both are bytes there, as they are sent.
+many keeps a `Manifests` for each package: it has done all the work that does not depend on the session. What a pathway
+adds is then a separator that joins pieces (1 us a pathway; replacing placeholders in text took 5), and an MPD is a
+start before a shared end. Both are bytes there, as they are sent.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
 
 from encoder.gzipped import SharedEnd
 from encoder.package import INIT_NAME, Package, Rendition
@@ -29,23 +31,37 @@ from encoder.package import INIT_NAME, Package, Rendition
 # EXT-X-MAP outside of I-frame playlists needs version 6, and 7 is what fMP4 with everything used here asks
 # (RFC 8216 section 7).
 _HLS_VERSION = 7
+_HLS_START = f"#EXTM3U\n#EXT-X-VERSION:{_HLS_VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n".encode()
 # What a player without an estimate starts with is the first variant listed; Apple's authoring guide asks for one that
 # plays on a slow link at once, 2 Mbit/s.
 _START_BANDWIDTH = 2_000_000
-# Placeholders for what differs between pathways: the base of URIs, the attribute PATHWAY-ID, the end of each GROUP-ID.
-# Control characters never get into a label (see _plain), so nothing else looks like them.
-_BASE, _PATHWAY, _GROUP = "\x01", "\x02", "\x03"
-_PLACEHOLDERS = (_BASE, _PATHWAY, _GROUP)
+# Stands for what a pathway adds to a line. Control characters never get into a label (see _plain), so nothing else
+# looks like it.
+_ADDED = "\x01"
 # Appliances of a large fleet; each pathway of each session is one of them.
 _MOST_NAMED = 2**15
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+# The same of a URL, where none of them belongs: byte by byte is three times as quick, and URLs are long.
+_HARMLESS = bytes.maketrans(bytes(range(0x21)) + b'\x7f"', b" " * 0x22 + b"'")
 
 
-class Pathway(NamedTuple):
+class Pathway(msgspec.Struct, frozen=True, gc=False):
     """An appliance as a player sees it: its name, and the absolute URL of the package's folder there, ending in "/"."""
 
     id: str
     base: str
+
+
+class Kind(Enum):
+    """What lines of a multivariant playlist there are for each pathway, in their order."""
+
+    AUDIO = "audio"
+    SUBTITLES = "subtitles"
+    VARIANT = "variant"
+    IFRAME = "iframe"
+
+
+_RELATIVE = (Pathway("", ""),)
 
 
 class ByteRange(NamedTuple):
@@ -68,23 +84,26 @@ def mpd(package: Package, pathways: Sequence[Pathway] = (), steering_uri: str = 
 class Manifests:
     """Writes the manifests of one package for any number of sessions."""
 
-    __slots__ = ("_mpd_end", "_mpd_start", "_variants")
+    __slots__ = ("_kinds", "_mpd_end", "_mpd_start", "_pieces")
 
     def __init__(self, package: Package) -> None:
-        self._variants = _Template(_variants(package))
+        lines = {kind: "".join(lines) for kind, lines in _lines(package).items() if lines}
+        self._kinds = tuple(lines)
+        self._pieces = tuple([tuple(text.encode().split(_ADDED.encode())) for text in lines.values()])
         self._mpd_start = _mpd_start(package)
         self._mpd_end = SharedEnd((_period(package) + "</MPD>\n").encode())
 
     def multivariant(self, pathways: Sequence[Pathway] = (), steering_uri: str = "") -> bytes:
-        lines = [f"#EXTM3U\n#EXT-X-VERSION:{_HLS_VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n".encode()]
+        written = [_HLS_START]
         if steering_uri:
             first = f",PATHWAY-ID={_quoted(pathways[0].id)}" if pathways else ""
-            lines.append(f"#EXT-X-CONTENT-STEERING:SERVER-URI={_quoted(steering_uri)}{first}\n".encode())
-        if not pathways:
-            lines += self._variants.filled_in(b"", b"", b"")
-        for pathway, base in pathways:
-            lines += self._variants.filled_in(_plain(base).encode(), *_named(pathway))
-        return b"".join(lines)
+            uri = steering_uri.encode().translate(_HARMLESS)
+            written.append(b'#EXT-X-CONTENT-STEERING:SERVER-URI="%b"%b\n' % (uri, first.encode()))
+        for pathway in pathways or _RELATIVE:
+            base = pathway.base.encode().translate(_HARMLESS)
+            for added, pieces in zip(_added(pathway.id, self._kinds), self._pieces, strict=True):
+                written.append((added + base).join(pieces))
+        return b"".join(written)
 
     def mpd(self, pathways: Sequence[Pathway] = (), steering_uri: str = "") -> bytes:
         return self._mpd_end.plain(self._start(pathways, steering_uri))
@@ -96,79 +115,81 @@ class Manifests:
     def _start(self, pathways: Sequence[Pathway], steering_uri: str) -> bytes:
         """The MPD up to its Period, which is the same for every session."""
         lines = [self._mpd_start]
-        lines += [f"<BaseURL serviceLocation={quoteattr(p.id)}>{escape(p.base)}</BaseURL>\n" for p in pathways]
+        for pathway in pathways:
+            lines += (_located(pathway.id), _escaped(pathway.base), "</BaseURL>\n")
         if steering_uri:
             # One token: the text of ETSI TS 103 998 allows a list here, its XSD does not.
             first = f" defaultServiceLocation={quoteattr(pathways[0].id)}" if pathways else ""
-            lines.append(f'<ContentSteering{first} queryBeforeStart="true">{escape(steering_uri)}</ContentSteering>\n')
+            uri = _escaped(steering_uri)
+            lines.append(f'<ContentSteering{first} queryBeforeStart="true">{uri}</ContentSteering>\n')
         return "".join(lines).encode()
 
 
-class _Template:
-    """A text with placeholders, cut at them: what is to be joined, values and pieces in their order."""
-
-    __slots__ = ("_in_order", "_pieces")
-
-    def __init__(self, text: str) -> None:
-        cut = re.split(f"([{''.join(_PLACEHOLDERS)}])", text)
-        self._pieces = tuple(piece.encode() for piece in cut[::2])
-        order = [
-            _PLACEHOLDERS.index(item) if position % 2 else len(_PLACEHOLDERS) + position // 2
-            for position, item in enumerate(cut)
-        ]
-        # A getter of one item gives no tuple; there is always a second one, and the end of what is filled in is empty.
-        self._in_order = itemgetter(*order, len(_PLACEHOLDERS) + len(self._pieces))
-
-    def filled_in(self, base: bytes, pathway: bytes, group: bytes) -> Sequence[bytes]:
-        in_order: Sequence[bytes] = self._in_order((base, pathway, group, *self._pieces, b""))
-        return in_order
+@lru_cache(_MOST_NAMED)
+def _added(pathway: str, kinds: tuple[Kind, ...]) -> tuple[bytes, ...]:
+    """What a pathway adds to the lines of each kind, up to its base; nothing but groups if it has no name."""
+    plain = _plain(pathway)
+    named, end = (f',PATHWAY-ID="{plain}"', f"-{plain}") if plain else ("", "")
+    groups = "".join(
+        f',{kind.name}="{kind.value}{end}"' for kind in (Kind.AUDIO, Kind.SUBTITLES) if kind in kinds
+    )  # as variants name them
+    added = {
+        Kind.AUDIO: f',GROUP-ID="audio{end}",URI="',
+        # The standard has no PATHWAY-ID here, and clients ignore what they do not know; Shaka 5.2 reads it, and without
+        # it finds the captions of no pathway: it asks for the multivariant playlist in their place and fails.
+        Kind.SUBTITLES: f',GROUP-ID="subtitles{end}"{named},URI="',
+        Kind.VARIANT: f"{groups}{named}\n",
+        Kind.IFRAME: f'{named},URI="',
+    }
+    return tuple([added[kind].encode() for kind in kinds])
 
 
 @lru_cache(_MOST_NAMED)
-def _named(pathway: str) -> tuple[bytes, bytes]:
-    """The attribute that names a pathway, and what ends its groups' names."""
-    plain = _plain(pathway)
-    return f',PATHWAY-ID="{plain}"'.encode(), f"-{plain}".encode()
+def _located(pathway: str) -> str:
+    return f"<BaseURL serviceLocation={quoteattr(pathway)}>"
 
 
-def _variants(package: Package) -> str:
-    """The MEDIA, STREAM-INF and I-FRAME-STREAM-INF lines of one pathway, with placeholders."""
+def _escaped(url: str) -> str:
+    """As XML has it; hardly any URL of ours has something to escape."""
+    return escape(url) if "&" in url or "<" in url or ">" in url else url
+
+
+def _lines(package: Package) -> dict[Kind, list[str]]:
+    """The MEDIA, STREAM-INF and I-FRAME-STREAM-INF lines of one pathway, but for what it adds."""
     videos, audios, texts = (package.of_kind(kind) for kind in ("video", "audio", "text"))
-    lines = [_media("AUDIO", audio, label) for audio, label in _labelled(audios)]
-    lines += [_media("SUBTITLES", text, label) for text, label in _labelled(texts)]
-    for video in _start_first(videos):
-        attributes = [
-            f"BANDWIDTH={video.bandwidth + max((audio.bandwidth for audio in audios), default=0)}",
-            f"AVERAGE-BANDWIDTH={video.average_bandwidth + max((a.average_bandwidth for a in audios), default=0)}",
-            f"CODECS={_quoted(','.join(dict.fromkeys([video.codecs, *(audio.codecs for audio in audios)])))}",
-            f"RESOLUTION={video.width}x{video.height}",
-            f"FRAME-RATE={float(Fraction(video.frame_rate)):.3f}",
-            *([f'AUDIO="audio{_GROUP}"'] if audios else []),
-            *([f'SUBTITLES="subtitles{_GROUP}"'] if texts else []),
-            "CLOSED-CAPTIONS=NONE",
-            f"STABLE-VARIANT-ID={_quoted(video.name)}{_PATHWAY}",
-        ]
-        lines.append(f"#EXT-X-STREAM-INF:{','.join(attributes)}\n{_BASE}{video.playlist}\n")
-    lines += [_iframe_variant(video) for video in videos if video.iframe_playlist]
-    return "".join(lines)
+    return {
+        Kind.AUDIO: [_media("AUDIO", audio, label) for audio, label in _labelled(audios)],
+        Kind.SUBTITLES: [_media("SUBTITLES", text, label) for text, label in _labelled(texts)],
+        Kind.VARIANT: [_variant(video, audios) for video in _start_first(videos)],
+        Kind.IFRAME: [_iframe_variant(video) for video in videos if video.iframe_playlist],
+    }
+
+
+def _variant(video: Rendition, audios: Sequence[Rendition]) -> str:
+    attributes = [
+        f"BANDWIDTH={video.bandwidth + max((audio.bandwidth for audio in audios), default=0)}",
+        f"AVERAGE-BANDWIDTH={video.average_bandwidth + max((a.average_bandwidth for a in audios), default=0)}",
+        f"CODECS={_quoted(','.join(dict.fromkeys([video.codecs, *(audio.codecs for audio in audios)])))}",
+        f"RESOLUTION={video.width}x{video.height}",
+        f"FRAME-RATE={float(Fraction(video.frame_rate)):.3f}",
+        "CLOSED-CAPTIONS=NONE",
+        f"STABLE-VARIANT-ID={_quoted(video.name)}",
+    ]
+    return f"#EXT-X-STREAM-INF:{','.join(attributes)}{_ADDED}{video.playlist}\n"
 
 
 def _media(type_: str, rendition: Rendition, label: str) -> str:
     attributes = [
         f"TYPE={type_}",
-        f'GROUP-ID="{type_.lower()}{_GROUP}"',
         f"NAME={_quoted(label)}",
         *([f"LANGUAGE={_quoted(rendition.language)}"] if rendition.language != "und" else []),
         f"DEFAULT={'YES' if rendition.default else 'NO'}",
         "AUTOSELECT=YES",
         *(["FORCED=YES"] if rendition.forced else []),
         *([f'CHANNELS="{rendition.channels}"'] if rendition.channels else []),
-        # The standard has no PATHWAY-ID here, and clients ignore what they do not know; Shaka 5.2 reads it, and without
-        # it finds the captions of no pathway: it asks for the multivariant playlist in their place and fails.
-        f"STABLE-RENDITION-ID={_quoted(rendition.name)}{_PATHWAY if rendition.kind == 'text' else ''}",
-        f'URI="{_BASE}{rendition.playlist}"',
+        f"STABLE-RENDITION-ID={_quoted(rendition.name)}",
     ]
-    return f"#EXT-X-MEDIA:{','.join(attributes)}\n"
+    return f'#EXT-X-MEDIA:{",".join(attributes)}{_ADDED}{rendition.playlist}"\n'
 
 
 def _iframe_variant(video: Rendition) -> str:
@@ -176,10 +197,9 @@ def _iframe_variant(video: Rendition) -> str:
         f"BANDWIDTH={video.iframe_bandwidth}",
         f"CODECS={_quoted(video.codecs)}",
         f"RESOLUTION={video.width}x{video.height}",
-        f"STABLE-VARIANT-ID={_quoted(video.name + '-iframes')}{_PATHWAY}",
-        f'URI="{_BASE}{video.iframe_playlist}"',
+        f"STABLE-VARIANT-ID={_quoted(video.name + '-iframes')}",
     ]
-    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}\n"
+    return f'#EXT-X-I-FRAME-STREAM-INF:{",".join(attributes)}{_ADDED}{video.iframe_playlist}"\n'
 
 
 def _start_first(videos: Iterable[Rendition]) -> list[Rendition]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cbor2
 
@@ -75,6 +76,7 @@ class Access:
         return {**self._shared, _EXP: expiry, _CATU: {_PATH: {_PREFIX: folder}}, _CTI: session.encode()}
 
 
+@lru_cache(1024)
 def _head(major: int, length: int) -> bytes:
     """Of a string of CBOR, shorter than 64 KiB."""
     if length < 24:

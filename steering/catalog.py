@@ -204,6 +204,11 @@ class Catalog:
                 self.trouble = ""
             except CatalogError as error:
                 self.trouble = str(error)
+            except Exception:
+                # What ends here is never looked at again: a withdrawn title would be played for ever.
+                self.trouble = f"{self._origin}: its catalog met a fault of ours; the log says more"
+                if self.trouble != before:
+                    logger.exception("the catalog met a fault")
             if self.trouble and self.trouble != before:
                 logger.warning("the catalog is not up to date", extra={"reason": self.trouble})
             elif before and not self.trouble:
@@ -252,17 +257,20 @@ class Catalog:
 
     async def restore(self, kept: Mapping[str, bytes]) -> None:
         """Knows again what was kept, unless the origin has been asked since."""
+        titles: dict[str, Title] = {}
+        for number, (name, data) in enumerate(kept.items()):
+            if self.is_known:
+                break
+            try:
+                titles[name] = restore_title(data)
+            except CatalogError as error:
+                logger.warning("a title in the database is left out", extra={"reason": str(error)})
+            if number % _RESTORED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         if self.is_known:
             self._unsaved.update(dict.fromkeys(kept.keys() - self._titles.keys()))
             return
-        for number, (name, data) in enumerate(kept.items()):
-            if name not in self._titles:
-                try:
-                    self._titles[name] = restore_title(data)
-                except CatalogError as error:
-                    logger.warning("a title in the database is left out", extra={"reason": str(error)})
-            if number % _RESTORED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        self._titles = titles | self._titles
         self._show()
         self.is_known = bool(self._titles)
 
@@ -327,7 +335,7 @@ async def _get(session: aiohttp.ClientSession, url: str, etag: str = "") -> tupl
     headers = {"If-None-Match": etag} if etag else {}
     try:
         async with session.get(url, headers=headers, timeout=_TIMEOUT) as answer:
-            if answer.status not in (200, 304):
+            if answer.status != 200 and not (answer.status == 304 and etag):
                 raise CatalogError(f"{url} answered {answer.status}, expected 200")
             body = bytearray()
             async for piece in answer.content.iter_chunked(64 * 1024):
@@ -335,5 +343,7 @@ async def _get(session: aiohttp.ClientSession, url: str, etag: str = "") -> tupl
                 if len(body) > _LARGEST_ANSWER:
                     raise CatalogError(f"{url} answered more than {_LARGEST_ANSWER} bytes")
             return answer.status, answer.headers.get("ETag", ""), bytes(body)
+    except aiohttp.ClientPayloadError as error:  # of this file, others may be whole
+        raise CatalogError(f"{url} broke off: {error}") from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise _OriginAway(f"{url} could not be asked: {error or 'it took too long'}") from error

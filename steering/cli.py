@@ -46,7 +46,7 @@ def steering() -> None:
 def serve(settings: SteeringSettings, reload: Callable[[], SteeringSettings], ready_file: Path | None) -> None:
     """Run the steering service and the web page. SIGHUP re-reads sites, geography and proxies."""
     start_logging()
-    uvloop.run((_serve if settings.workers <= 1 else _serve_with_workers)(settings, reload, ready_file))
+    uvloop.run((_serve if settings.workers == 1 else _serve_with_workers)(settings, reload, ready_file))
 
 
 @steering.command()
@@ -124,7 +124,7 @@ async def _serve_with_workers(
             if starting.done():
                 address = await starting
                 announce(ready, *address)
-                logger.info("listening", extra={"address": show_address(address), "workers": settings.workers})
+                logger.info("listening", extra={"address": show_address(address), "workers": len(workers.process_ids)})
                 await ending
             logger.info("stopping")
             starting.cancel()

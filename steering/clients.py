@@ -6,11 +6,13 @@ Pure: what the socket and a header say in, an address out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from steering.addresses import BITS, parse_address, parse_prefix, show_address, unmapped
 
 # Nobody's way has more proxies; a header may be as long as whoever wrote it liked.
 _MOST_HOPS = 16
+_MOST_REMEMBERED = 1024
 
 
 class TrustedProxies:
@@ -24,6 +26,8 @@ class TrustedProxies:
             version, network, length = unmapped(parse_prefix(text, "trusted_proxies"))
             below = BITS[version] - length
             self._networks.append((version, below, network >> below))
+        # Proxies are few, and each request comes from one.
+        self._trusts = lru_cache(_MOST_REMEMBERED)(self._is_trusted)
 
     def client(self, peer: str, forwarded: str) -> str:
         """The last address that no trusted proxy stands for; `forwarded` is X-Forwarded-For, the nearest hop last.
@@ -42,7 +46,7 @@ class TrustedProxies:
             client = text
         return client
 
-    def _trusts(self, text: str) -> bool:
+    def _is_trusted(self, text: str) -> bool:
         address = parse_address(text)
         if address is None:
             return False

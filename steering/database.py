@@ -18,16 +18,15 @@ import hashlib
 import importlib
 import logging
 import secrets
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sql
 
-from oca.report import EVERY_FILE, Held, Report
+from oca.report import Held, Report, shared
 from steering.errors import DatabaseError
 
 # A locked file, a silent server and a long statement may hold the thread that asks for so long, and no longer.
@@ -37,6 +36,8 @@ _LIMITS = ("statement_timeout", "lock_timeout")
 _BATCHES_KEPT = 20
 _BATCHES_KEPT_S = 60.0
 _ROWS_AT_ONCE = 256
+# SQLite takes a thousand terms in a condition, and workers that die again and again may leave as many names.
+_REPLICAS_AT_ONCE = 100
 # As the fleet forgets appliances that are silent for so long (steering/fleet.py).
 _FORGOTTEN_AFTER_S = 7 * 86400.0
 # Any number does, if it is the same in all replicas: two that make the tables at once would meet each other's half.
@@ -180,13 +181,7 @@ class Database:
             now = self._now(connection)
             read_at = time.monotonic()
             self._write(connection, out, now - (read_at - out.made_at))
-            newer = [sql.and_(_batches.c.replica == name, _batches.c.number > number) for name, number in seen.items()]
-            is_new = sql.or_(_batches.c.replica.not_in([*seen, out.replica]), *newer)
-            columns = (_batches.c.replica, _batches.c.number, _batches.c.made_at, _batches.c.heard)
-            rows = connection.execute(
-                sql.select(*columns).where(is_new).order_by(_batches.c.replica, _batches.c.number)
-            ).all()
-        batches = [Batch(replica, number, max(0.0, now - at), heard) for replica, number, at, heard in rows]
+            batches = list(self._read(connection, out.replica, seen, now))
         return Incoming(now, read_at, self._identity, batches)
 
     def held(self, versions: Mapping[str, str]) -> dict[str, bytes]:
@@ -233,6 +228,22 @@ class Database:
         if out.number % _BATCHES_KEPT == 0:  # of replicas that are gone
             connection.execute(sql.delete(_batches).where(_batches.c.made_at < made_at - _BATCHES_KEPT_S))
 
+    def _read(self, connection: sql.Connection, own: str, seen: Mapping[str, int], now: float) -> Iterator[Batch]:
+        """Batches of others that were not seen; of each in order."""
+        last = sql.select(_batches.c.replica, sql.func.max(_batches.c.number)).where(_batches.c.replica != own)
+        told = connection.execute(last.group_by(_batches.c.replica)).all()
+        news = sorted(replica for replica, number in told if number > seen.get(replica, -1))
+        columns = (_batches.c.replica, _batches.c.number, _batches.c.made_at, _batches.c.heard)
+        order = (_batches.c.replica, _batches.c.number)
+        for start in range(0, len(news), _REPLICAS_AT_ONCE):
+            is_new = (
+                sql.and_(_batches.c.replica == replica, _batches.c.number > seen.get(replica, -1))
+                for replica in news[start : start + _REPLICAS_AT_ONCE]
+            )
+            rows = connection.execute(sql.select(*columns).where(sql.or_(*is_new)).order_by(*order))
+            for replica, number, made_at, heard in rows:
+                yield Batch(replica, number, max(0.0, now - made_at), heard)
+
     def _upsert(self, connection: sql.Connection, table: sql.Table, rows: Sequence[dict[str, Any]]) -> None:
         if not rows:
             return
@@ -260,16 +271,20 @@ class Database:
             self._identity = ""
         connection = self._engine.connect()
         try:
-            if not self._is_sqlite:
-                # By a statement, not as a parameter of the connection, which a PgBouncer would refuse.
-                limits = (sql.func.set_config(name, f"{_PATIENCE_S}s", True) for name in _LIMITS)
-                connection.execute(sql.select(*limits))
+            self._limit(connection)
             if not self._identity:
                 self._make_tables(connection)
+                self._limit(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _limit(self, connection: sql.Connection) -> None:
+        """Of this transaction; by a statement, not as a parameter of the connection, which a PgBouncer would refuse."""
+        if not self._is_sqlite:
+            limits = (sql.func.set_config(name, f"{_PATIENCE_S}s", True) for name in _LIMITS)
+            connection.execute(sql.select(*limits))
 
     def _make_tables(self, connection: sql.Connection) -> None:
         if not self._is_sqlite:
@@ -297,8 +312,9 @@ class Database:
         # and it may come back empty.
         self._engine.dispose()
         self._identity = ""
-        # Without SQLAlchemy's own words, which go on with the statement and a link.
-        return DatabaseError(f"database: {str(getattr(error, 'orig', None) or error).strip()}")
+        # Without SQLAlchemy's own words, which go on with the statement and a link; PostgreSQL goes on with it as well.
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        return DatabaseError(f"database: {reason}")
 
 
 class _Transaction:
@@ -327,9 +343,7 @@ class _Transaction:
 
 def decode_held(files: bytes) -> Held:
     """Raises msgspec.DecodeError."""
-    held = msgspec.msgpack.decode(files, type=dict[str, tuple[str, ...]])
-    # Millions of them name the same few thousand packages.
-    return {sys.intern(package): EVERY_FILE if names == EVERY_FILE else names for package, names in held.items()}
+    return shared(msgspec.msgpack.decode(files, type=dict[str, tuple[str, ...]]))
 
 
 def _decode_report(report: bytes) -> Report:
@@ -349,6 +363,8 @@ def _engine(url: str) -> sql.Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": _PATIENCE_S,
         "tcp_user_timeout": _PATIENCE_S * 1000,
+        "keepalives_idle": _PATIENCE_S,  # a server that took a question and lost its power sends nothing more
+        "keepalives_interval": 1,
         "prepare_threshold": None,  # a PgBouncer between us may give each transaction another server
         "client_encoding": "utf8",  # names are bytes otherwise where the server has no encoding of its own
     }

@@ -33,7 +33,7 @@ _TURNS = tuple(turn.name.lower() for turn in Turn)
 _HELD = tuple(holding.name.lower() for holding in Holding)
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """A pathway that was told, or an appliance of the nearest site that was passed over."""
 
     name: str
@@ -108,6 +108,8 @@ def truncated(address: str) -> str:
     parsed = parse_address(address)
     if parsed is None:
         return ""
+    if parsed[0] == 4 and ":" not in address:  # IPv4 has one way to be written
+        return f"{address[: address.rindex('.')]}.0"
     version, network, _ = covering(parsed, _LOGGED_BITS[parsed[0]])
     return show_address((version, network))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,7 @@ from steering.paths import Paths, network_key
 from steering.pathways import UNKNOWN_SESSION_TTL_FACTOR, Measured
 from steering.ranking import Beyond, Client, Content, Decision, Turn, begin, follow
 from steering.recent import Recent
-from steering.sessions import Session, seal, unseal
+from steering.sessions import Session, key_of, seal, unseal
 from steering.sites import Placement, Sites
 from steering.table_file import TableReader
 
@@ -46,6 +47,7 @@ from steering.table_file import TableReader
 _MOST_FOR_UNKNOWN = 32
 # Titles of which is remembered what ranking asks of them.
 _MOST_CONTENTS = 50_000
+_CDN, _SPARED = Turn.CDN, Turn.SPARED
 _NO_CONTENT = Content("", "", frozenset())
 
 
@@ -60,7 +62,7 @@ class Network:
     access: Access | None  # None: content is for everybody
 
 
-class Play(NamedTuple):
+class Play(msgspec.Struct, frozen=True):
     """A session that begins: what its manifest is made of."""
 
     title: Title
@@ -69,7 +71,7 @@ class Play(NamedTuple):
     token: str
 
 
-class Poll(NamedTuple):
+class Poll(msgspec.Struct, frozen=True):
     """The answer to a poll. `session` is ours, foreign (another key signed it) or unreadable."""
 
     priority: tuple[str, ...]
@@ -106,10 +108,11 @@ class Director:
             largest_capacity_bps=settings.largest_capacity,
             canaries=settings.canaries,
             canary_share=settings.canary_share,
-            uplinks={site.name: site.uplink for site in settings.sites},
             cdns=[cdn.name for cdn in settings.cdns],
         )
+        self.fleet.limit_uplinks(_uplinks(self.network), clock())
         self.experience = Experience()
+        self.complaints: Counter[str] = Counter()  # since the start, by cohort
         self.paths = Paths()
         self._hosts = Hosts()
         self.catalog = Catalog(settings.origin)
@@ -119,10 +122,16 @@ class Director:
         self._policy = Policy(settings.pathways, settings.ttl)
         self._cohorts = Cohorts(self._policy, settings.experiments)
         self._contents: Recent[str, Content] = Recent(_MOST_CONTENTS)
-        self._key = settings.session_key.encode() or secrets.token_bytes(32)
+        self._key = key_of(settings.session_key) or secrets.token_bytes(32)
         self._clock, self._epoch = clock, epoch
         # By then every appliance that lives has reported, or is lost.
         self._old_enough_at = clock() + settings.lost_after
+
+    def take_over(self, network: Network) -> Network:
+        """Another network from now on; what it was before is returned."""
+        before, self.network = self.network, network
+        self.fleet.limit_uplinks(_uplinks(network), self._clock())
+        return before
 
     def take(self, report: Report) -> Answer:
         """Raises NameInUse, MessageError."""
@@ -152,6 +161,7 @@ class Director:
                 continue
             session = number(opened.session.id if opened is not None else said.session)
             if said.is_complaint:
+                self.complaints[self._cohorts.policy(opened.session.id).cohort if opened is not None else "?"] += 1
                 self.fleet.judge(name, self.experience.complain(name, session, network, now), now)
             else:
                 self.experience.hear(name, session, network, now)
@@ -179,8 +189,9 @@ class Director:
         """Begins a session and reserves its bitrate. Raises TitleUnknown, NotReady."""
         known = self.title(title)
         decision = self.decide(known, address, session_id)
-        if decision.first.name != ORIGIN:
-            self.fleet.admit(decision.first.name, known.nominal_bps, self._clock())
+        first = decision.first.name
+        if first != ORIGIN:
+            self.fleet.admit(first, known.nominal_bps, self._clock())
         folder = guarded = f"/v1/{title}/{known.entry.package}/"
         access = self.network.access
         if access is not None:
@@ -188,9 +199,7 @@ class Director:
             guarded = f"/t/{access.token(folder, session_id, expiry)}{folder}"
         told = decision.candidates[: len(decision.listed)]
         # Another CDN knows nothing of our tokens: it would keep each file once for each session.
-        pathways = tuple(
-            [Pathway(one.name, one.url + (guarded if one.turn is not Turn.CDN else folder)) for one in told]
-        )
+        pathways = tuple([Pathway(one.name, one.url + (guarded if one.turn is not _CDN else folder)) for one in told])
         appliances = tuple([name for name in decision.listed if name != ORIGIN])
         session = Session(session_id, title, known.entry.package, decision.placement.site, appliances, now_epoch)
         return Play(known, decision, pathways, seal(session, self._key))
@@ -214,7 +223,7 @@ class Director:
         session = opened.session
         decision = self._follow(session, address, using)
         poll = Poll(decision.priority, decision.policy.ttl_s, "ours" if opened.is_ours else "foreign", decision)
-        if session.clones or decision.first.turn > Turn.SPARED:
+        if session.clones or decision.first.turn > _SPARED:
             return self._with_clones(poll, session, address, using)
         return poll
 
@@ -277,7 +286,7 @@ class Director:
         assert decision is not None
         bases = self._stands(session.pathways)
         token = ""
-        if decision.first.turn > Turn.SPARED:
+        if decision.first.turn > _SPARED:
             joined = self._join(session, decision, bases)
             if joined is not session:
                 session, token = joined, seal(joined, self._key)
@@ -285,7 +294,9 @@ class Director:
         clones = tuple([one for one in self._stands(session.clones) if base_of(one.url, bases) is not None])
         known = {one.name for one in clones}
         priority = tuple([name for name in decision.priority if name not in session.clones or name in known])
-        return poll._replace(priority=priority, decision=decision, token=token, clones=clones, bases=bases)
+        return msgspec.structs.replace(
+            poll, priority=priority, decision=decision, token=token, clones=clones, bases=bases
+        )
 
     def _join(self, session: Session, decision: Decision, bases: tuple[Stand, ...]) -> Session:
         """The session with others that it would be sent to if it began now, the first of them reserved for it."""
@@ -313,8 +324,10 @@ class Director:
         return tuple([Stand(name, seen[name].url) for name in names if name in seen])
 
     def _learn(self, report: Report, now: float) -> None:
-        """What an appliance says of its players, and of the ways to them."""
-        name = report.name
+        """What an appliance says of its players, and of the ways to them; not from what was refused or overtaken."""
+        name, known = report.name, self.fleet.known_of(report.name)
+        if known is None or (known.report.instance, known.report.sequence) != (report.instance, report.sequence):
+            return
         self._hosts.put(name, report.url)
         self.experience.replicas = self.fleet.replicas
         self.fleet.judge(name, self.experience.report(name, report.players, report.connections, now), now)
@@ -360,6 +373,10 @@ class Director:
             content = Content(entry.title, entry.package, title.files)
             self._contents.put(entry.title, content)
         return content
+
+
+def _uplinks(network: Network) -> dict[str, int]:
+    return {site.name: site.uplink for site in network.sites.declared}
 
 
 def _with_held(report: Report, held: dict[str, tuple[str, ...]] | None) -> Report:

@@ -42,6 +42,8 @@ _MOST_LISTS = 256
 _MOST_TITLES = 256
 # How long the start may wait for what the database kept; it comes in later then.
 _RESTORED_WITHIN_S = 5.0
+# Appliances taken out of the database before somebody else has a turn: each may hold a thousand packages.
+_RESTORED_AT_ONCE = 16
 _LISTENED_EVERY_S = 0.5
 
 Result = TypeVar("Result")
@@ -81,6 +83,7 @@ class Exchange:
         self._read_at = self._clock()
         self._is_restored = False
         self._failure = ""
+        self._first: asyncio.Task[None] | None = None  # the beat that fills fleet and catalog
 
     @property
     def trouble(self) -> str:
@@ -118,13 +121,14 @@ class Exchange:
         self._noted.add(name)
 
     async def start(self) -> None:
-        """Fills fleet and catalog with what the database kept, unless that takes too long; then it comes later."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_RESTORED_WITHIN_S):
-                await self.beat()
+        """Fills fleet and catalog with what the database kept, or goes on with that behind the requests."""
+        self._first = asyncio.create_task(self.beat())
+        await asyncio.wait([self._first], timeout=_RESTORED_WITHIN_S)
 
     async def follow(self) -> None:
         """Exchanges for ever."""
+        if self._first is not None:
+            await self._first
         while True:
             await asyncio.sleep(EXCHANGE_EVERY_S)
             await self.beat()
@@ -143,6 +147,9 @@ class Exchange:
 
     async def close(self) -> None:
         """Tells what is left, if the database is there to hear it."""
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
         if (self._noted or self._catalog.unsaved(1)) and not self.trouble:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RESTORED_WITHIN_S):
@@ -181,11 +188,13 @@ class Exchange:
     async def _restore(self) -> None:
         if self._is_restored:
             return
-        kept = await self._thread.run(self._database.load)
-        for one in kept:
-            self._replicas.remember(one.report.name, one.report.url, one.since)
-            self._written.wrote_held(one.report.name, one.held_version, self._clock())
-        self._fleet.restore((Stored(*one[:4]) for one in kept), self._clock())
+        kept, now = await self._thread.run(self._database.load), self._clock()
+        for slice_ in _sliced(kept, _RESTORED_AT_ONCE):
+            for one in slice_:
+                self._replicas.remember(one.report.name, one.report.url, one.since)
+                self._written.wrote_held(one.report.name, one.held_version, now)
+            self._fleet.restore((Stored(*one[:4]) for one in slice_), now)
+            await asyncio.sleep(0)
         await self._catalog.restore(await self._thread.run(self._database.load_titles))
         self._is_restored = True
 
@@ -195,7 +204,7 @@ class Exchange:
         told = [known for name in names if (known := self._fleet.known_of(name)) is not None]
         chunks: list[bytes] = []
         rows: list[tuple[Known, Row]] = []
-        for slice_ in _sliced(told):
+        for slice_ in _sliced(told, CHUNK):
             heard = [self._replicas.tell(known, now, now + self._ahead_s) for known in slice_]
             chunks.append(msgspec.msgpack.encode(heard))
             for known, said in zip(slice_, heard, strict=True):
@@ -361,5 +370,5 @@ class _Thread:
             loop.call_soon_threadsafe(settle)
 
 
-def _sliced(values: Sequence[Known]) -> Iterable[Sequence[Known]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+def _sliced(values: Sequence[Result], size: int) -> Iterable[Sequence[Result]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -156,6 +156,8 @@ class _Comparing:
         listed = self.decision.client.listed
         found = []
         for number, cdn in enumerate(self.beyond.cdns.order(self.seed)):
+            if not self.beyond.cdns.most and cdn.name not in listed:
+                continue  # only sessions that began when manifests listed CDNs know it
             place = float(listed.index(cdn.name)) if cdn.name in listed else float(len(listed) + number)
             weight = f"a weight of {cdn.weight:g} among those of its price"
             words = f"another CDN, at a price of {cdn.price:g} and with {weight}"

@@ -21,7 +21,7 @@ def merge(texts: Mapping[int, bytes | None]) -> bytes:
     families: dict[bytes, list[bytes]] = {}
     for number, text in sorted(texts.items()):
         head: list[bytes] = []
-        for line in (text or b"").splitlines():
+        for line in (text or b"").split(b"\n"):
             if line.startswith(b"# HELP"):
                 head = families.setdefault(line.split(b" ", 3)[2], [])
             if line.startswith(b"#"):

@@ -11,8 +11,9 @@ Whoever returns takes a sixteenth of the sessions at first, and twice as many wi
 come back at once otherwise. An appliance on trial, a canary, takes no more than its share at any time.
 
 If all fall silent at once it is not they who are gone but our ear: what they said last is believed for `believe_for`,
-and marked as stale. Whoever does not answer when it is asked is lost all the same (`silent`, `probe_failed`). So it is
-with those that only another replica hears, when it is not heard itself.
+and marked as stale. Whoever does not answer when it is asked is lost all the same (`silent`, `probe_failed`), unless
+many were asked and nobody answers: then it is our own line that is cut. So it is with those that only another replica
+hears, when it is not heard itself.
 
 Between two reports the sessions sent to an appliance are counted at their nominal bitrate (steering.admission).
 
@@ -27,15 +28,15 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from sys import intern
 
 import msgspec
 
 from config.units import show_duration, show_rate
 from oca.errors import MessageError, NameInUse
-from oca.report import EVERY_FILE, Answer, Held, Report, held_version
+from oca.report import Answer, Held, Report
 from steering.admission import Discount, Reservations
 from steering.draws import salt_of
+from steering.errors import PolicyError
 from steering.experience import SOUND, Verdict
 
 # The pathway of every session that is not an appliance; no appliance may have its name.
@@ -51,6 +52,8 @@ _RETURNED = REPORTS_TO_RETURN + round(math.log2(1 / FIRST_SHARE))
 DEAF_AFTER = 0.5
 # One appliance that falls silent is lost; two at once may be our ear.
 _LEAST_COMPANY = 2
+# So many, of several sites, do not die at once: when nobody is heard and nobody answers, we are cut off.
+_MANY = 10
 # An appliance silent for so long was taken away; the fleet need not list it for ever.
 FORGOTTEN_AFTER_S = 7 * 86400.0
 # Sites that had nobody healthy and have again: so many are remembered for those who passed them over.
@@ -146,6 +149,10 @@ class Roll:
         for one in appliances:
             self.add(one)
 
+    @property
+    def has_several_sites(self) -> bool:
+        return len(self._at) > 1
+
     def at(self, site: str) -> Mapping[str, Appliance]:
         return self._at.get(site, {})
 
@@ -220,18 +227,20 @@ class Fleet:
         largest_capacity_bps: int = 10**12,
         canaries: Collection[str] = (),
         canary_share: float = 1.0,
-        uplinks: Mapping[str, int] | None = None,
         cdns: Collection[str] = (),
     ) -> None:
-        """`uplinks` are the bit/s that a site's appliances may send in all, where there is a limit.
+        """`cdns` are pathways of other CDNs: a name means one pathway, so no appliance may have theirs.
 
-        `cdns` are pathways of other CDNs: a name means one pathway, so no appliance may have theirs.
+        Raises PolicyError.
         """
+        if not 0 <= canary_share <= 1:
+            raise PolicyError(f"canary_share: found {canary_share:g}, expected 0 to 1")
         self._lost_after, self._believe_for = lost_after, believe_for
         self._largest_capacity_bps = largest_capacity_bps
         self._canaries, self._canary_share = frozenset(canaries), canary_share
         self._cdns = frozenset(cdns)
-        self._uplinks = {site: _Uplink(limit) for site, limit in (uplinks or {}).items() if limit}
+        self._limits: Mapping[str, int] = {}
+        self._uplinks: dict[str, _Uplink] = {}  # of the sites that have a limit
         # How many steering servers and workers share the sessions: each sees its part of them begin.
         self.replicas = 1
         self._members: dict[str, _Member] = {}
@@ -241,9 +250,21 @@ class Fleet:
         # the next, others in the heap are void.
         self._moments: list[tuple[float, str]] = []
         self._heard_at = -math.inf  # anybody
+        self._answered_at = -math.inf  # anybody, a probe
         self._standing = 0  # appliances that are not lost
         self._company = 0  # how many stood when anybody was last heard
         self._hears_replicas = True
+
+    def limit_uplinks(self, limits: Mapping[str, int], now: float) -> None:
+        """Bits a second that each site's appliances may send in all; 0: any."""
+        if limits == self._limits:
+            return
+        self._limits = limits
+        self._uplinks = {site: _Uplink(limit) for site, limit in limits.items() if limit}
+        for member in self._members.values():
+            member.uplink, member.carried_bps = self._uplinks.get(member.seen.site), 0
+        for member in list(self._members.values()):
+            self._look_at(member, now)
 
     def take(self, report: Report, now: float) -> Answer:
         """Takes a report in; the answer says which version of its `held` is known.
@@ -295,7 +316,7 @@ class Fleet:
             heard_at = now - kept.age_s
             is_fresh = kept.age_s < STALE_AFTER_S
             report = msgspec.structs.replace(kept.report, held=None)
-            known = Known(report, _shared(kept.held), kept.held_version, heard_at)
+            known = Known(report, kept.held, kept.held_version, heard_at)
             trusted_until = (now if is_fresh else heard_at) + self._lost_after
             self._join(known, trusted_until, now - max(kept.held_for_s, kept.age_s), now)
             if is_fresh:
@@ -340,6 +361,11 @@ class Fleet:
 
     # Silence
 
+    def is_cut_off(self, now: float) -> bool:
+        """Whether nobody is heard and nobody answers either: that a probe fails says nothing then."""
+        is_unanswered = self._answered_at <= self._heard_at
+        return is_unanswered and self._company >= _MANY and self._roll.has_several_sites and self.is_deaf(now)
+
     def is_deaf(self, now: float) -> bool:
         """Whether all fell silent at once, so that it is more likely we who do not hear."""
         return self._company >= _LEAST_COMPANY and now - self._heard_at > DEAF_AFTER * self._lost_after
@@ -361,8 +387,12 @@ class Fleet:
         """A silent appliance answered: it lives, and what it said last is believed for longer."""
         member = self._members.get(name)
         if member is not None:
-            member.is_given_up, member.answered_at = False, now
+            was_cut_off = self.is_cut_off(now)
+            member.is_given_up, member.answered_at, self._answered_at = False, now, now
             self._look_at(member, now)
+            if was_cut_off:
+                for other in [one for one in self._members.values() if one.is_given_up]:
+                    self._look_at(other, now)
 
     def hear_replicas(self, is_heard: bool, now: float) -> None:
         """Whether the other replicas are heard: while not, those appliances are believed that only they hear."""
@@ -401,12 +431,6 @@ class Fleet:
         if report.name == ORIGIN or report.name in self._cdns:
             whose = "the origin's" if report.name == ORIGIN else "another CDN's"
             raise MessageError(f"not a report: name {report.name!r} is {whose}, expected an appliance's", status=400)
-        if report.held is not None and held_version(report.held) != report.held_version:
-            raise MessageError(
-                f"not a report: held_version {report.held_version!r} is not the version of its held files, "
-                f"expected {held_version(report.held)!r}",
-                status=400,
-            )
         member = self._members.get(report.name)
         if member is None or member.known.report.instance == report.instance:
             return
@@ -426,7 +450,7 @@ class Fleet:
         member = self._members.get(report.name)
         held, version = (member.known.held, member.known.held_version) if member is not None else ({}, "")
         if report.held is not None:
-            held, version = _shared(report.held), report.held_version
+            held, version = report.held, report.held_version
             report = msgspec.structs.replace(report, held=None)
         known = Known(report, held, version, heard_at)
         if member is None:
@@ -570,7 +594,7 @@ class Fleet:
         self._replaced.pop(member.seen.name, None)
 
     def _believed_until(self, member: _Member, now: float) -> float:
-        if member.is_given_up or member.is_gone:
+        if member.is_gone or (member.is_given_up and not self.is_cut_off(now)):
             return -math.inf
         if not self.is_deaf(now) and (self._hears_replicas or not member.is_hearsay):
             return -math.inf
@@ -578,6 +602,8 @@ class Fleet:
 
     def _doubt(self, member: _Member) -> str:
         answered = ", but it answers" if member.answered_at > member.known.heard_at else ""
+        if member.is_given_up:
+            answered = " and nobody answers"
         who = "the replicas that heard it are" if member.is_hearsay and not self._hears_replicas else "everybody is"
         return f"{who} silent{answered}; believed for {show_duration(self._believe_for)}"
 
@@ -611,11 +637,3 @@ class Fleet:
         if member.seen.name in self._canaries:
             share, cause = min((share, cause), (self._canary_share, "it is a canary"))
         return share, cause
-
-
-def _shared(held: Held) -> Held:
-    """The same of texts that all appliances share: they hold the same packages, and there are thousands of both.
-
-    It also spares a decision the look into memory that is not in any cache: text that is the same is not compared.
-    """
-    return {intern(package): EVERY_FILE if files == EVERY_FILE else files for package, files in held.items()}

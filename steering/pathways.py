@@ -28,6 +28,7 @@ UNKNOWN_SESSION_TTL_FACTOR = 6
 # How late the event loop may run before polls are spread, and by how much. Overload is answered with a longer TTL and
 # never with a 429, at which hls.js stops steering for good. 0.1 s of lag is the load at which answers queue.
 _LAG_FACTORS = ((1.0, 12), (0.3, 6), (0.1, 3))
+_LEAST_LAG_S = _LAG_FACTORS[-1][0]
 # The shortest TTL given, as a share of the longest. A herd of polls is even over the span after three or four of them;
 # under load, where the longest is a minute or two and nobody is to come back at once, the span is wider.
 _SHORTEST, _SHORTEST_UNDER_LOAD = 0.7, 0.4
@@ -59,9 +60,11 @@ def read_query(query: Mapping[str, str], form: Format) -> tuple[Measured, ...]:
     pathways = _items(query[in_use])[:_MOST_MEASURED]
     throughputs = _items(query.get(measured, ""))
     return tuple(
-        Measured(pathway, _throughput(throughputs[position] if position < len(throughputs) else ""))
-        for position, pathway in enumerate(pathways)
-        if _PATHWAY.fullmatch(pathway)
+        [
+            Measured(pathway, _throughput(throughputs[position] if position < len(throughputs) else ""))
+            for position, pathway in enumerate(pathways)
+            if _PATHWAY.fullmatch(pathway)
+        ]
     )
 
 
@@ -97,7 +100,7 @@ def given_ttl(ttl: int, lag_s: float, chance: float) -> int:
 
     `chance` is drawn from [0, 1) for each poll. Never longer than `ttl` without load, never shorter with it.
     """
-    factor = next((factor for limit, factor in _LAG_FACTORS if lag_s >= limit), 1)
+    factor = 1 if lag_s < _LEAST_LAG_S else next(factor for limit, factor in _LAG_FACTORS if lag_s >= limit)
     longest = ttl * factor
     shortest = max(1, math.ceil(longest * (_SHORTEST if factor == 1 else _SHORTEST_UNDER_LOAD)))
     return shortest + int(chance * (longest - shortest + 1))

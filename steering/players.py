@@ -11,13 +11,13 @@ import json
 import logging
 import random
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from config.errors import NearcastError
 from config.field import show_address
@@ -36,6 +36,9 @@ from steering.sessions import ID_PATTERN, LARGEST_TOKEN
 LARGEST_EVENTS = 64 * 1024
 # Host is what the player itself said; it goes back to it in manifests, so it has to look like one.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+# To look a member up in its enum, or hash one, takes as long as to make an answer.
+_OK, _NO_CONTENT = HTTPStatus.OK.value, HTTPStatus.NO_CONTENT.value
+_HLS, _DASH = MEDIA_TYPES[".m3u8"], MEDIA_TYPES[".mpd"]
 _ANY_PAGE = ("Access-Control-Allow-Origin", "*")
 # Retry-After is for players that read it of a page's other origin (RFC 8216bis section 7.4).
 _UNCACHED = (("Cache-Control", "no-store"), _ANY_PAGE, ("Access-Control-Expose-Headers", "Retry-After"))
@@ -54,7 +57,7 @@ _READABLE = frozenset({"ours", "foreign"})  # such a token is base64url
 logger = logging.getLogger(__name__)
 
 
-class Asker(NamedTuple):
+class Asker(msgspec.Struct, frozen=True):
     """Who asks, and how it got here."""
 
     address: str
@@ -62,7 +65,7 @@ class Asker(NamedTuple):
     takes_gzip: bool
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     status: int
     media_type: str  # empty where there is no content
     body: bytes
@@ -79,9 +82,8 @@ class Players:
         self._settings = settings
         self._decisions = decisions
         self._metrics = metrics
-        # Of both there are few: the names that players know us by, and kinds of polls. Each takes 2 us to find.
+        # There are few names that players know us by, and each takes 2 us to find.
         self._base = lru_cache(1024)(self._find_base)
-        self._polls = lru_cache(64)(metrics.polls.labels)
         self.lag_s = 0.0
 
     def play(self, title: str, form: Format, query: Mapping[str, str], asker: Asker) -> Answer:
@@ -95,10 +97,10 @@ class Players:
         uri = f"{self._base(asker.host)}/steer/{form}?s={play.token}"
         manifests = play.title.manifests
         if form == "hls":
-            return Answer(HTTPStatus.OK, MEDIA_TYPES[".m3u8"], manifests.multivariant(play.pathways, uri))
+            return Answer(_OK, _HLS, manifests.multivariant(play.pathways, uri))
         if asker.takes_gzip:
-            return Answer(HTTPStatus.OK, MEDIA_TYPES[".mpd"], manifests.gzipped_mpd(play.pathways, uri), _GZIPPED)
-        return Answer(HTTPStatus.OK, MEDIA_TYPES[".mpd"], manifests.mpd(play.pathways, uri), _VARYING)
+            return Answer(_OK, _DASH, manifests.gzipped_mpd(play.pathways, uri), _GZIPPED)
+        return Answer(_OK, _DASH, manifests.mpd(play.pathways, uri), _VARYING)
 
     def steer(self, form: Format, query: Mapping[str, str], asker: Asker) -> Answer:
         """The steering manifest of a session under way. Never fails."""
@@ -110,12 +112,12 @@ class Players:
             # every player that met it.
             logger.exception("a poll could not be decided; the origin was answered")
             poll = Poll((ORIGIN,), self._settings.ttl, "failed")
-        self._polls(form, poll.session).inc()
+        self._metrics.polled(form, poll.session, poll.decision)
         shown = poll.token or (token if poll.session in _READABLE else quote(token[:LARGEST_TOKEN], safe=""))
         uri = f"{self._base(asker.host)}/steer/{form}?s={shown}"
         ttl = given_ttl(poll.ttl, self.lag_s, random.random())
         clones = describe(poll.clones, poll.bases, with_port=is_dash_js(query)) if poll.clones else ()
-        return Answer(HTTPStatus.OK, "application/json", steering_manifest(poll.priority, ttl, uri, clones))
+        return Answer(_OK, "application/json", steering_manifest(poll.priority, ttl, uri, clones))
 
     def hear(self, body: bytes, query: Mapping[str, str], asker: Asker) -> Answer:
         """CMCD events. Never fails: a player repeats what is answered with an error."""
@@ -123,7 +125,7 @@ class Players:
             self._director.take_events(body, asker.address, query.get("s", ""))
         except Exception:
             logger.exception("a player's events were not taken in")
-        return Answer(HTTPStatus.NO_CONTENT, "", b"", (_ANY_PAGE,))
+        return Answer(_NO_CONTENT, "", b"", (_ANY_PAGE,))
 
     def _poll(self, form: Format, query: Mapping[str, str], token: str, address: str) -> Poll:
         measured = read_query(query, form)
@@ -132,7 +134,7 @@ class Players:
             self._director.take_throughputs(measured, address)
             for one in measured:
                 if one.throughput_bps is not None:
-                    self._metrics.throughput.observe(one.throughput_bps)
+                    self._metrics.measured(one.throughput_bps, poll.decision)
         if self._decisions is not None and poll.decision is not None:
             self._decisions.polled(poll.decision, form, self._director.network.sites, time.time(), poll.ttl)
         return poll
@@ -148,7 +150,7 @@ class Players:
 
 def preflight(methods: str) -> Answer:
     """What a browser asks before its page may use a method or a field that is not everybody's."""
-    return Answer(HTTPStatus.NO_CONTENT, "", b"", (*_PREFLIGHT, ("Access-Control-Allow-Methods", methods)))
+    return Answer(_NO_CONTENT, "", b"", (*_PREFLIGHT, ("Access-Control-Allow-Methods", methods)))
 
 
 def refusal(error: NearcastError) -> Answer:
@@ -166,7 +168,7 @@ def session_name(query: Mapping[str, str]) -> str:
     """The name that a play was given, or one that is made up. Raises RequestError."""
     session = query.get("session", "")
     if not session:
-        return secrets.token_hex(8)
+        return f"{random.getrandbits(64):016x}"
     if not ID_PATTERN.fullmatch(session):
         raise RequestError(f"session: found {session!r}, expected 1 to 64 letters, digits . _ -")
     return session

@@ -8,6 +8,7 @@ is in trouble already, and players leave a dead appliance by themselves.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Callable, Iterable
 
@@ -41,8 +42,8 @@ class Turns:
         for known in (self._due, self._failures):
             for name in known.keys() - names:  # it is heard again
                 del known[name]
-        due = sorted((self._due.get(name, 0.0), name) for name in names if self._due.get(name, 0.0) <= now)
-        chosen = [name for _, name in due[:most]]
+        due = ((self._due.get(name, 0.0), name) for name in names)
+        chosen = [name for at, name in heapq.nsmallest(most, due) if at <= now]
         self._due.update(dict.fromkeys(chosen, now + _ASKED_AGAIN_S))
         return chosen
 

@@ -26,7 +26,7 @@ Pure: every input is an argument, the clock's reading is in the roll already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import islice
@@ -97,6 +97,11 @@ class Turn(IntEnum):
     UNHEALTHY = 7
     LOST = 8
 
+
+# To look a member up in its enum takes longer than to use it.
+_WHOLE, _PART, _NOTHING = Holding.WHOLE, Holding.PART, Holding.NOTHING
+_USABLE, _SPARED, _ORIGIN = Turn.USABLE, Turn.SPARED, Turn.ORIGIN
+_HEALTHY = Health.HEALTHY
 
 _TURN = {
     Health.HEALTHY: Turn.USABLE,
@@ -172,20 +177,25 @@ def begin(
 ) -> Decision:
     """Chooses the pathways of a new session. `rtts` are round trips measured to the client's network, in ms by site."""
     seed, most, local = session_seed(client, content), policy.most, placement.site
-    facility_of = nearby.facility
     usable: list[Candidate] = []
     spared: list[Candidate] = []
-    first, has_others = "", most < 2  # the facility of the first usable one, and whether one stands in another
+    # Where the first usable one stands, and whether one stands in another facility.
+    first, has_others = "", most < 2
     for _, sites in nearby.place(placement).rungs(seed, NOTHING_MEASURED if policy.by_distance else rtts):
-        for holding, one in _in_order(sites, nearby.roll, content, seed, local, policy):
-            site = one.site
-            if one.share < 1 and not is_in_share(one, seed):
-                spared.append(Candidate(one.name, one.url, site, Turn.SPARED, holding, site == local))
-                continue
-            usable.append(Candidate(one.name, one.url, site, Turn.USABLE, holding, site == local))
-            if not has_others:
-                first = first or facility_of(site)
-                has_others = facility_of(site) != first
+        for holding, equals in _by_holding(sites, nearby.roll, content):
+            if len(equals) > 1:
+                equals = _drawn(equals, holding, content, seed, local, policy)
+            for one in equals:
+                site = one.site
+                if one.share < 1 and not is_in_share(one, seed):
+                    spared.append(Candidate(one.name, one.url, site, _SPARED, holding, site == local))
+                    continue
+                usable.append(Candidate(one.name, one.url, site, _USABLE, holding, site == local))
+                if not has_others:
+                    first = first or site
+                    has_others = site != first and nearby.facility(site) != nearby.facility(first)
+                if has_others and len(usable) >= most:
+                    break
             if has_others and len(usable) >= most:
                 break
         if has_others and len(usable) >= most:
@@ -211,22 +221,28 @@ def follow(
     """
     by_name, local, place = nearby.roll.by_name, placement.site, nearby.place(placement)
     seed = 0.0
-    keyed: list[tuple[Turn, Grade, Holding, int, Candidate]] = []
+    ways: dict[str, int] = {}  # of sites without a route, as `grade_under_way` has it
+    # Turn, the four parts of the grade, holding, and the order that was given.
+    keyed: list[tuple[int, int, int, float, int, int, int, Candidate]] = []
     for index, name in enumerate(client.listed):
         one = by_name.get(name)
         if one is not None:
-            if one.share < 1:
+            site, turn, holding = one.site, _USABLE, holding_of(one, content)
+            if one.share < 1 or one.health is not _HEALTHY:
                 seed = seed or session_seed(client, content)
-            turn, holding = turn_of(one, client, seed), holding_of(one, content)
-            candidate = Candidate(name, one.url, one.site, turn, holding, one.site == local)
-            keyed.append((turn, grade_under_way(one.site, client, place, nearby.roll), holding, index, candidate))
+                turn = turn_of(one, client, seed)
+            route, peering, cost, way = place.grade(site)
+            if route == OTHER:
+                way = ways.setdefault(site, index)
+            candidate = Candidate(name, one.url, site, turn, holding, site == local)
+            keyed.append((turn, route, peering, cost, way, holding, index, candidate))
         elif name != ORIGIN:
             candidate = unheard(name, beyond, is_young)
-            keyed.append((candidate.turn, BEFORE_ALL, candidate.holding, index, candidate))
+            keyed.append((candidate.turn, *BEFORE_ALL, candidate.holding, index, candidate))
     if beyond.origin_serves_players or not keyed:
-        keyed.append((Turn.ORIGIN, BEFORE_ALL, Holding.WHOLE, len(keyed), beyond.origin))
+        keyed.append((_ORIGIN, *BEFORE_ALL, _WHOLE, len(keyed), beyond.origin))
     keyed.sort()
-    return _decision(client, content, placement, policy, nearby, [candidate for *_, candidate in keyed])
+    return _decision(client, content, placement, policy, nearby, [one[-1] for one in keyed])
 
 
 def _decision(
@@ -237,18 +253,16 @@ def _decision(
     return Decision(client, content, placement, policy, (*told, *others), names, names)
 
 
-def _in_order(
-    sites: Sequence[str], roll: Roll, content: Content, seed: float, local: str, policy: Policy
-) -> Iterator[tuple[Holding, Appliance]]:
-    """The appliances of one grade, the best first. Few are asked for, so nobody draws whose turn may not come.
+def _by_holding(sites: Sequence[str], roll: Roll, content: Content) -> list[tuple[Holding, list[Appliance]]]:
+    """The appliances of one grade, those first that hold most.
 
-    `holding_of` and `place_of` are written out: at some eight appliances a session they took 5 of its 14 us. That they
-    say the same is tested with `steering.explain`, which calls them.
+    `holding_of` is written out here and `place_of` in `_drawn`: at some eight appliances a session they took 5 of its
+    14 us. That they say the same is tested with `steering.explain`, which calls them.
     """
     whole: list[Appliance] = []
     part: list[Appliance] = []
     nothing: list[Appliance] = []
-    key, least = content.key, LEAST_WEIGHT
+    key = content.key
     for site in sites:
         for one in roll.healthy_at(site):
             held = one.held.get(key)
@@ -258,30 +272,23 @@ def _in_order(
                 whole.append(one)
             else:
                 part.append(one)
-    if len(whole) > 1:
-        weigh_load = not policy.weighs_capacity
-        draws = [
-            (
-                one.site != local,
-                -log(1.0 - seed * one.salt % 1.0) / max(least, one.capacity_bps - weigh_load * one.load_bps),
-                one.name,
-                one,
-            )
-            for one in whole
-        ]
-        whole = [one for _, _, _, one in sorted(draws)]
-    for one in whole:
-        yield Holding.WHOLE, one
-    for holding, equals in ((Holding.PART, part), (Holding.NOTHING, nothing)):
-        if len(equals) > 1:
-            title = content.seed
-            draws = [
-                (one.site != local, -log(1.0 - title * one.salt % 1.0) / max(least, one.capacity_bps), one.name, one)
-                for one in equals
-            ]
-            equals = [one for _, _, _, one in sorted(draws)]
-        for one in equals:
-            yield holding, one
+    return [(_WHOLE, whole), (_PART, part), (_NOTHING, nothing)]
+
+
+def _drawn(
+    equals: Sequence[Appliance], holding: Holding, content: Content, seed: float, local: str, policy: Policy
+) -> list[Appliance]:
+    """Those that hold as much as each other, the best first."""
+    loads = holding is _WHOLE and not policy.weighs_capacity
+    drawer = seed if holding is _WHOLE else content.seed
+    draws = []
+    for one in equals:
+        weight: float = one.capacity_bps - one.load_bps if loads else one.capacity_bps
+        if weight < LEAST_WEIGHT:
+            weight = LEAST_WEIGHT
+        draws.append((one.site != local, -log(1.0 - drawer * one.salt % 1.0) / weight, one.name, one))
+    draws.sort()
+    return [one for _, _, _, one in draws]
 
 
 def choose(usable: Sequence[Candidate], most: int, nearby: Nearby) -> list[Candidate]:
@@ -289,9 +296,10 @@ def choose(usable: Sequence[Candidate], most: int, nearby: Nearby) -> list[Candi
     chosen = list(usable[:most])
     if most < 2 or not chosen:
         return chosen
-    facility = nearby.facility(chosen[0].site)
+    first = chosen[0].site
+    facility = nearby.facility(first)
     for number, one in enumerate(usable):
-        if nearby.facility(one.site) != facility:
+        if one.site != first and nearby.facility(one.site) != facility:
             return chosen if number < most else [*chosen[:-1], one]
     return chosen
 
@@ -331,9 +339,9 @@ def session_seed(client: Client, content: Content) -> float:
 
 def turn_of(one: Appliance, client: Client, seed: float) -> Turn:
     health = one.health
-    if health is Health.HEALTHY:
+    if health is _HEALTHY:
         is_usable = one.share >= 1 or one.name in client.using or is_in_share(one, seed)
-        return Turn.USABLE if is_usable else Turn.SPARED
+        return _USABLE if is_usable else _SPARED
     if health is Health.FULL and one.name in (client.using or client.listed[:1]):
         return Turn.USABLE  # it keeps the sessions it has
     return _TURN[health]
@@ -347,8 +355,8 @@ def is_in_share(one: Appliance, seed: float) -> bool:
 def holding_of(one: Appliance, content: Content) -> Holding:
     held = one.held.get(content.key)
     if not held:
-        return Holding.NOTHING
-    return Holding.WHOLE if _is_whole(held, content.files) else Holding.PART
+        return _NOTHING
+    return _WHOLE if _is_whole(held, content.files) else _PART
 
 
 def _is_whole(held: tuple[str, ...], files: frozenset[str]) -> bool:

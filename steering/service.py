@@ -44,8 +44,8 @@ from steering.players import LARGEST_EVENTS, Answer, Asker, Players, preflight, 
 from steering.probe import Prober
 from steering.replicas import Heard
 
-# Larger reports are decoded by a thread: 1 MiB takes about 5 ms, and players' polls wait as long.
-_SMALL_REPORT = 1024 * 1024
+# Larger reports are decoded by a thread: 64 KiB take 1.5 ms, and players' polls wait as long.
+_SMALL_REPORT = 64 * 1024
 _LAG_SAMPLE_S = 0.25
 # How often the table of routes is looked at; the routes process writes at most as often.
 _ROUTES_EVERY_S = 0.25
@@ -129,8 +129,7 @@ class Service:
         one is whole. One after another, or the last one read need not be the last one taken over.
         """
         network = await asyncio.to_thread(read_network, settings, self.director.network)
-        old, self.director.network = self.director.network, network
-        old.geography.close()
+        self.director.take_over(network).geography.close()
         if self._journal is not None:
             self._journal.take_over(settings)
 
@@ -292,9 +291,11 @@ class Service:
 
     def render_metrics(self) -> bytes:
         """What this process counts."""
-        fleet = self.director.fleet.seen(self._clock())
+        director = self.director
+        fleet, titles = director.fleet.seen(self._clock()), director.catalog.titles
         self._metrics.replicas.set(self._exchange.replicas)
-        return self._metrics.render(tuple(fleet.values()), len(self.director.catalog.titles), self._stale())
+        self._metrics.complained(director.complaints, director.experience.disbelieved)
+        return self._metrics.render(tuple(fleet.values()), len(titles), len(director.paths), self._stale())
 
     async def show_openapi(self, _: web.Request) -> web.Response:
         return _json(describe(importlib.metadata.version("nearcast")))

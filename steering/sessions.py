@@ -1,10 +1,11 @@
 """The session: what steering must remember of a player, carried by the player itself in its steering URI.
 
 So any replica answers any poll, and none remembers anything. The token is MessagePack behind a keyed digest, in
-base64url. The digest tells our own tokens from nonsense; it guards no secret, and nothing in the token gives its holder
-more than the request's address does. So a token of another key (a restart without `session_key`) is still believed as
-far as it can be read: a player in the middle of a film must not lose its steering. What we signed we looked at before,
-and polls are many, so only what others signed is looked at again.
+base64url; the digest is that of BLAKE2b (RFC 7693), which takes 0.5 us where HMAC takes 1.4. It tells our own tokens
+from nonsense; it guards no secret, and nothing in the token gives its holder more than the request's address does. So a
+token of another key (a restart without `session_key`) is still believed as far as it can be read: a player in the
+middle of a film must not lose its steering. What we signed we looked at before, and polls are many, so only what others
+signed is looked at again.
 
 Pure: the key, the clock's reading and the random session ID are arguments.
 """
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
+from hashlib import blake2b
+from hmac import compare_digest
 from typing import NamedTuple
 
 import msgspec
@@ -52,6 +54,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Session).decode
 
 
+def key_of(secret: str) -> bytes:
+    """The key that a secret of any length stands for: itself, if BLAKE2b takes so long a one."""
+    key = secret.encode()
+    return key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest()
+
+
 def seal(session: Session, key: bytes) -> str:
     """The token for `?s=`. The session is one whose words were checked: it is not again when it comes back."""
     body = _encode(session)
@@ -69,13 +77,13 @@ def unseal(token: str, key: bytes) -> Opened | None:
         session = _decode(body)
     except (ValueError, msgspec.DecodeError):  # binascii's error and that of characters beyond ASCII are ValueErrors
         return None
-    if hmac.compare_digest(sealed[:_DIGEST_SIZE], _digest(body, key)):
+    if compare_digest(sealed[:_DIGEST_SIZE], _digest(body, key)):
         return Opened(session, True)
     return Opened(session, False) if _is_sensible(session) else None
 
 
 def _digest(body: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_DIGEST_SIZE]
+    return blake2b(body, digest_size=_DIGEST_SIZE, key=key).digest()
 
 
 def _is_sensible(session: Session) -> bool:

@@ -34,9 +34,8 @@ _LOW = 2**DEEP_BITS - 1
 Names: TypeAlias = tuple[str, ...]
 # A prefix longer than 64 bits: its last 64 bits, its length, the number of its sites.
 Deep: TypeAlias = tuple[int, int, int]
-
-# Of a /64 by bits below the network, the longest prefixes first, their last 64 bits and the number of their sites: a
-# look-up takes a step for each length there is, though somebody list a hundred thousand hosts.
+# Of a /64 those prefixes by the bits below them, the longest first: last 64 bits -> number of the sites. A look-up
+# takes a step for each length there is: 4 us among 100,000 hosts that somebody lists one by one.
 _Within: TypeAlias = dict[int, dict[int, int]]
 # Of each slab of one IP version where its bounds begin, and where they end.
 _Slabs: TypeAlias = "tuple[array[int], array[int]]"

@@ -44,6 +44,8 @@ _CHECKED_FROM = 12
 # A full table leaves room for as much again in changes. It is a hole in the file until it is written.
 _ROOM = 2
 _LEAST_BYTES = 2**20
+# A writer that had nothing to change says so more often than this.
+SILENT_AFTER_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,11 @@ class TableWriter:
             self._drop_file()
             raise TableError(f"routes: {self._path} could not be written: {error.strerror}") from error
 
+    def beat(self) -> None:
+        """Says that somebody still writes here, though nothing has changed; readers go by the file's time."""
+        with contextlib.suppress(OSError):  # there may be no table yet
+            os.utime(self._path)
+
     def close(self) -> None:
         """The file stays, and with it the last table."""
         self._drop_file()
@@ -135,12 +142,13 @@ class TableWriter:
 class TableReader:
     """The table at `path` as it was when `refresh` last looked; none, if there never was a good one.
 
-    A file that vanishes, is damaged or of another version costs nothing but a sentence in `trouble`: the last good
-    table stays. `refresh` is for one thread, in which a new table may take 30 ms; look-ups go on in another.
+    A file that vanishes, is damaged, of another version or no longer written costs nothing but a sentence in `trouble`:
+    the last good table stays. `refresh` is for one thread, in which a new table may take 30 ms; look-ups go on in
+    another.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, epoch: Callable[[], float] = time.time) -> None:
+        self.path, self._epoch = path, epoch
         self._open: _Open | None = None
         self._refused: tuple[int, ...] | None = None
         self.find: Callable[[Address], Match | None] = _find_nothing
@@ -172,7 +180,7 @@ class TableReader:
             status = self.path.stat()
             if self._open is not None and self._open.file == (status.st_dev, status.st_ino):
                 has_changed = self._open.take_changes()
-                self._say("")
+                self._say(self._silence(status.st_mtime))
                 return has_changed
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._refused:
@@ -187,13 +195,20 @@ class TableReader:
             return False
         self._refused = None
         self.find = self._open.table.find
-        self._say("")
+        self._say(self._silence(status.st_mtime))
         return True
+
+    def _silence(self, written_at: float) -> str:
+        """What there is to say of a writer that was not heard of for long; its table is good until it is back."""
+        if self._epoch() - written_at <= SILENT_AFTER_S:
+            return ""
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(written_at))
+        return f"routes: nobody has written {self.path} since {since}; is the routes process running?"
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:
             if trouble:
-                logger.warning("the prefix table is not taken over, the last one stays", extra={"reason": trouble})
+                logger.warning("the prefix table is not kept up, the last one stays", extra={"reason": trouble})
             self.trouble = trouble
 
 

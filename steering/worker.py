@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ from steering.service import Service
 # A player's request is answered in milliseconds; what is left after this is a connection that was abandoned.
 _SHUTDOWN_S = 2.0
 _TOLD_WITHIN = aiohttp.ClientTimeout(total=1)
+# A loop that had no turn for so long hangs, and with it all whom the kernel connects to this worker.
+_HANGS_AFTER_S = 30.0
 # Settings with a million prefixes in them are 30 MB.
 _LARGEST_LINE = 2**28
 
@@ -167,11 +171,12 @@ class Siblings:
         return merge({self._number: own, **dict(zip(self._others, answers, strict=True))})
 
     async def recall(self) -> list[Heard]:
-        """What the first of the others that answers knows of the fleet."""
+        """What the first of the others that knows anything knows of the fleet."""
         for number in self._others:
             answer = await self._ask(number, "/memory")
-            if answer is not None:
-                return msgspec.msgpack.decode(answer, type=list[Heard])
+            # One that is just being started as well knows nothing yet.
+            if answer is not None and (memory := msgspec.msgpack.decode(answer, type=list[Heard])):
+                return memory
         return []
 
     async def _ask(self, number: int, path: str) -> bytes | None:
@@ -224,7 +229,12 @@ class _Child:
             await worker.start(bind(start.address))
             _say(Serving())
             obeying = asyncio.create_task(self._obey(orders, worker))
-            await self._stopped.wait()
+            # One that no longer hears its parent must not go on alone.
+            obeying.add_done_callback(lambda _: self._stopped.set())
+            async with ending_if_it_hangs(_HANGS_AFTER_S):
+                await self._stopped.wait()
+            if obeying.done():
+                obeying.result()
             obeying.cancel()
         finally:
             await siblings.close()
@@ -237,7 +247,6 @@ class _Child:
                 _say(Taken(await worker.reload(order.settings)))
             else:
                 worker.service.note_reload(False)
-        self._stopped.set()
 
 
 class _Numbered(logging.Filter):
@@ -250,6 +259,23 @@ class _Numbered(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.worker = self._number
         return True
+
+
+@contextlib.asynccontextmanager
+async def ending_if_it_hangs(after_s: float) -> AsyncIterator[None]:
+    """Ends the process, and says on standard error where it was, if the loop has no turn for so long."""
+
+    async def put_off() -> None:
+        while True:
+            faulthandler.dump_traceback_later(after_s, exit=True)
+            await asyncio.sleep(after_s / 10)
+
+    putting_off = asyncio.create_task(put_off())
+    try:
+        yield
+    finally:
+        putting_off.cancel()
+        faulthandler.cancel_dump_traceback_later()
 
 
 def bind(address: tuple[str, int]) -> socket.socket:

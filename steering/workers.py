@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import secrets
 import socket
 import subprocess
@@ -26,10 +27,15 @@ from config.steering import SteeringSettings
 from steering.errors import ListenError, WorkerError, WorkerSettingsError
 from steering.worker import Change, Failed, Refused, Serving, Start, Taken, bind, encode_line
 
-# One that dies is started again at once, but if it does not come to serve, ever later: something is wrong with it.
+# One that dies is started again at once, but if it dies again and again, ever later: something is wrong with it.
 _RESTART_AFTER_S, _RESTART_AFTER_AT_MOST_S = 0.5, 16.0
+# One that lived for so long died of something else than the one before.
+_SOUND_AFTER_S = 60.0
+# To read a million prefixes takes ten seconds on a busy machine; one that takes this long hangs.
+_CHANGE_LIMIT_S = 60.0
 # Everything that a worker does at its end is bounded; one that is not through by then hangs.
 _END_LIMIT_S = 10.0
+_COMMAND = (sys.executable, "-m", "steering.worker")
 _LARGEST_LINE = 2**20
 # What `Service.reload` takes over. A worker that is started again has to know all else as its siblings do.
 _RELOADED = (
@@ -44,7 +50,8 @@ class Workers:
     def __init__(self, settings: SteeringSettings) -> None:
         # What one signs, all must read: players come to any of them.
         self._settings = dataclasses.replace(settings, session_key=settings.session_key or secrets.token_hex(32))
-        self._workers = [_Worker(number, self._order) for number in range(settings.workers)]
+        count = settings.workers or os.cpu_count() or 1
+        self._workers = [_Worker(number, self._order) for number in range(count)]
         self._folder = tempfile.TemporaryDirectory(prefix="nearcast-steering-")
         self._address: socket.socket | None = None
 
@@ -120,7 +127,11 @@ class _Worker:
 
     async def start(self) -> None:
         """Raises WorkerError if it does not come to serve."""
-        process = await self._spawn()
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise WorkerError(f"worker {self._number} cannot be started: {why}") from error
         self._watching = asyncio.create_task(self._watch(process))
         assert self._first_word is not None
         word = await self._first_word
@@ -131,9 +142,16 @@ class _Worker:
     async def change(self, settings: SteeringSettings) -> str:
         """Tells it; why it does not take it over, or nothing. One that is being started gets it with the start."""
         self._answer = asyncio.get_running_loop().create_future()
-        if not self.tell(Change(settings)):
+        process = self._process
+        if process is None or not self.tell(Change(settings)):
             return ""
-        return (await self._answer).refusal
+        try:
+            async with asyncio.timeout(_CHANGE_LIMIT_S):
+                return (await self._answer).refusal
+        except TimeoutError:
+            logger.error("a worker hangs and is killed", extra={"worker": self._number})
+            process.kill()
+            return ""
 
     def tell(self, message: Change | Refused) -> bool:
         """Whether there is somebody to hear it."""
@@ -163,9 +181,7 @@ class _Worker:
         self._first_word = asyncio.get_running_loop().create_future()
         self._is_silent = False
         process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "steering.worker",
+            *_COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             limit=_LARGEST_LINE,
@@ -177,15 +193,19 @@ class _Worker:
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Hears what it says until it ends, and starts another, for ever."""
-        pause_s = _RESTART_AFTER_S
+        clock, pause_s = asyncio.get_running_loop().time, _RESTART_AFTER_S
         while True:
-            served = await self._listen(process)
+            started_at = clock()
+            reason = await self._listen(process)
             code = await process.wait()
             if self._ends:
                 return
-            pause_s = _RESTART_AFTER_S if served else min(2 * pause_s, _RESTART_AFTER_AT_MOST_S)
-            logger.error("a worker ended and is started again", extra={"worker": self._number, "code": code})
+            if clock() - started_at >= _SOUND_AFTER_S:
+                pause_s = _RESTART_AFTER_S
+            facts = {"worker": self._number, "code": code, "reason": reason, "again_in_s": pause_s}
+            logger.error("a worker ended and is started again", extra=facts)
             await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _RESTART_AFTER_AT_MOST_S)
             while True:
                 try:
                     process = await self._spawn()
@@ -194,12 +214,11 @@ class _Worker:
                     logger.error("a worker cannot be started", extra={"worker": self._number, "why": str(error)})
                     await asyncio.sleep(_RESTART_AFTER_AT_MOST_S)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> bool:
-        """Whether it came to serve."""
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Until it says nothing more: why it did not come to serve, or nothing."""
         assert process.stdout is not None and self._first_word is not None
         first = self._first_word
-        while line := await process.stdout.readline():
-            word = msgspec.json.decode(line, type=Serving | Taken | Failed)
+        while (word := await _hear(process.stdout)) is not None:
             if isinstance(word, Taken):
                 self._settle(word)
             elif not first.done():
@@ -208,11 +227,22 @@ class _Worker:
         self._settle(Taken())  # its successor gets the change with its start
         if not first.done():
             first.set_result(Failed(f"worker {self._number} ended before it served", 1))
-        return isinstance(first.result(), Serving)
+        word = first.result()
+        return word.reason if isinstance(word, Failed) else ""
 
     def _settle(self, answer: Taken) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
+
+
+async def _hear(said: asyncio.StreamReader) -> Serving | Taken | Failed | None:
+    """The next that a worker says; None at its end."""
+    while True:
+        try:
+            line = await said.readline()
+            return msgspec.json.decode(line, type=Serving | Taken | Failed) if line else None
+        except (ValueError, msgspec.DecodeError) as error:  # a library may print there, too, or without an end
+            logger.warning("what a worker says cannot be read", extra={"reason": str(error)})
 
 
 def _reserve(address: tuple[str, int]) -> socket.socket:

@@ -106,13 +106,10 @@ async def play_through(
 
 
 async def repair(fleet: Fleet) -> None:
-    """All well again, whatever was done to it. Steering starts anew: it would trust what failed by and by only."""
+    """All well again, whatever was done to it."""
     await asyncio.gather(fleet.start_origin(), *(fleet.start_appliance(name) for name in (NEAREST, NEXT)))
     await fleet.order(NEAREST, "resume")
-    await fleet.stop("steering")
-    await fleet.start_steering()
-    for name in (NEAREST, NEXT):
-        await fleet.until_health(name, "healthy")
+    await fleet.forget()
 
 
 async def _break(fleet: Fleet, failure: str) -> None:

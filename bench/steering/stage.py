@@ -138,6 +138,7 @@ def _write_configuration(folder: Path, size: world.Size, table: Path, origin: st
         "origin": f"http://{origin}",
         "database": f"sqlite:///{folder}/steering.sqlite",
         "decision_log": f"{folder}/decisions.log",
+        "journal": f"{folder}/journal",
         "token_keys": f"{folder}/keys.json",
         "routes": str(table),
         "trusted_proxies": ["127.0.0.1/32"],

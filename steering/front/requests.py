@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NamedTuple
 
 import httptools
+import msgspec
 
 from oca.http.request import LARGEST_BODY_BYTES, LARGEST_HEAD_BYTES
 from steering.pathways import Format
@@ -57,6 +57,10 @@ class Kind(Enum):
     REPORT = "report"
 
 
+# To look a member up in its enum takes 0.1 us each time.
+_PLAY, _STEER = Kind.PLAY, Kind.STEER
+
+
 class NotOurs(Enum):
     """Why there is no request."""
 
@@ -64,7 +68,7 @@ class NotOurs(Enum):
     FOREIGN = "foreign"
 
 
-class Fields(NamedTuple):
+class Fields(msgspec.Struct, frozen=True):
     """What the header fields of a request say, as far as it matters here."""
 
     host: str
@@ -75,7 +79,7 @@ class Fields(NamedTuple):
     is_json: bool
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     method: str
     kind: Kind
     form: Format
@@ -122,7 +126,7 @@ def read_request(data: bytes) -> Request | NotOurs:
     _, title, is_hls_play, is_hls_poll, query_bytes = line.groups()
     query = query_bytes.decode(errors="replace") if query_bytes else ""
     form: Format = "hls" if is_hls_play or is_hls_poll else "dash"
-    kind = Kind.STEER if title is None else Kind.PLAY
+    kind = _STEER if title is None else _PLAY
     return Request(method, kind, form, title.decode() if title else "", query, fields, forwarded, b"", size)
 
 

@@ -3,7 +3,7 @@
 Loads move all the time, and are said where they moved by `LOAD_STEP` of the capacity, or have moved at all after
 `LOAD_EVERY_S`. What is held changes with each file that a night's fill brings, and takes the longer to compare the more
 it is, so it is said every `HELD_EVERY_S` at most, of few packages oftener. What was learned of the way to a client's
-network is said every `WAY_EVERY_S`. All else is said as soon as it is seen.
+network is said every `WAY_EVERY_S`. All else is said as soon as it is seen. Where the clock was set back all is due.
 
 Pure.
 """
@@ -51,6 +51,8 @@ WAY_EVERY_S = 1800.0
 # Ways that are said again with each segment: 3 MB of it.
 MOST_WAYS = 65_536
 _WAYS_TOGETHER = 1000
+# Names of packages in a line: one of a million, which an appliance may make up, would be none that is read again.
+_NAMED_TOGETHER = 10_000
 # Titles of ten years and more than any catalog here has; beyond it names are numbered anew with the next segment.
 _MOST_NUMBERED = 200_000
 
@@ -131,7 +133,7 @@ class Changes:
             and standing.problems == report.problems
             and (
                 standing.held_version == held_version
-                or now - said.held_at < min(HELD_EVERY_S, _HELD_EVERY_S_OF_ONE * len(held))
+                or not is_due(said.held_at, min(HELD_EVERY_S, _HELD_EVERY_S_OF_ONE * len(held)), now)
             )
         ):
             if standing.serving_bps != report.serving_bps:
@@ -154,7 +156,7 @@ class Changes:
     def wants_way(self, site: str, network: str, now: float) -> bool:
         """Whether it is time to say what is known of this way."""
         said = self._ways.get((site, network))
-        return said is None or now - said[0] >= WAY_EVERY_S
+        return said is None or is_due(said[0], WAY_EVERY_S, now)
 
     def way(self, site: str, network: str, rtt_ms: float, now: float) -> None:
         self._ways.pop((site, network), None)
@@ -233,7 +235,7 @@ class Changes:
 
     def _note_load(self, said: _Said, report: Report, now: float) -> None:
         moved = abs(report.serving_bps - said.standing.serving_bps)
-        if moved >= LOAD_STEP * report.capacity_bps or now - said.load_at >= LOAD_EVERY_S:
+        if moved >= LOAD_STEP * report.capacity_bps or is_due(said.load_at, LOAD_EVERY_S, now):
             said.standing = msgspec.structs.replace(said.standing, serving_bps=report.serving_bps)
             said.load_at = now
             self._loads[report.name] = report.serving_bps
@@ -259,12 +261,18 @@ class Changes:
 
     def _new_numbers(self, now: float) -> Iterator[Record]:
         packages, sets = self._numbering.packages, self._numbering.file_sets
-        if len(packages) > self._numbered:
-            yield Packages(time=now, first=self._numbered, names=tuple(packages[self._numbered :]))
-            self._numbered = len(packages)
+        while len(packages) > self._numbered:
+            names = tuple(packages[self._numbered : self._numbered + _NAMED_TOGETHER])
+            yield Packages(time=now, first=self._numbered, names=names)
+            self._numbered += len(names)
         if len(sets) > self._numbered_sets:
             yield FileSets(time=now, first=self._numbered_sets, sets=tuple(sets[self._numbered_sets :]))
             self._numbered_sets = len(sets)
+
+
+def is_due(said_at: float, every_s: float, now: float) -> bool:
+    """Whether it is time to say again what was said then; of a clock that was set back nobody knows how long it is."""
+    return not 0 <= now - said_at < every_s
 
 
 def _standing(look: Look, now: float) -> Standing:

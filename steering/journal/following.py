@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from config.steering import SteeringSettings
 from oca.report import Report
 from steering.fleet import Appliance, Fleet, Health, Known
-from steering.journal.changes import Changes, Look
+from steering.journal.changes import Changes, Look, is_due
 from steering.journal.records import Beat, Record
 from steering.journal.segments import SegmentWriter
 from steering.paths import Paths, network_key
@@ -127,7 +127,7 @@ class Follower:
         now = self._epoch()
         if self._writer.wants_segment(now):
             await self._begin(now)
-        elif news or now - self._beat_at >= BEAT_EVERY_S:
+        elif news or is_due(self._beat_at, BEAT_EVERY_S, now):
             await self._write(news or [Beat(time=now)])
 
     def _look(self) -> Iterator[Record | None]:

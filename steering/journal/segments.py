@@ -51,7 +51,7 @@ class SegmentWriter:
         self._lock: int | None = None
         self._file: int | None = None
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        self._ends_at = self._retry_at = 0.0
+        self._began_at = self._ends_at = self._retry_at = 0.0
         self.lost = 0
         self.trouble = ""
 
@@ -74,12 +74,13 @@ class SegmentWriter:
         return True
 
     def wants_segment(self, now: float) -> bool:
-        return now >= (self._ends_at if self._file is not None else self._retry_at)
+        """After an hour, or a while after a failure; and where the clock was set back, for a segment goes forward."""
+        return now < self._began_at or now >= (self._ends_at if self._file is not None else self._retry_at)
 
     def begin(self, now: float) -> None:
         """A new segment; those that are too old go."""
         self._end()
-        self._retry_at, self._ends_at = now + _RETRY_AFTER_S, now + SEGMENT_S
+        self._began_at, self._retry_at, self._ends_at = now, now + _RETRY_AFTER_S, now + SEGMENT_S
         path = self._folder / f"{datetime.fromtimestamp(now, UTC).strftime(_TIME)[:-3]}Z.jsonl.gz"
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)

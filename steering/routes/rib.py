@@ -26,10 +26,12 @@ from steering.errors import SessionUnknown
 from steering.routes import best
 from steering.routes.filters import ACCEPTED, Filters, Reason, describe
 from steering.routes.peer import Peer
-from steering.routes.route import Attributes, Key, pack, show_key, show_path, unpack, version_of
+from steering.routes.route import Attributes, Key, ases, pack, show_key, show_path, unpack, version_of
 
 # For a session that never says the end of its table: a full one takes some two minutes.
 SWEEP_AFTER_S = 600.0
+# What the filter guide of NLNOG lets through; the longest that mean anything have some forty ASes.
+LONGEST_PATH = 100
 # Routes that are judged anew in one step, some 30 ms.
 _STEP = 5_000
 
@@ -50,7 +52,7 @@ class SessionState:
     accepted: int
     stale: int
     filtered: dict[str, int]  # by reason
-    refused: int  # over the limit; not kept
+    refused: int  # over a limit; not kept
     flaps: int
 
 
@@ -162,6 +164,9 @@ class Rib:
         self.up(name, now)
         self.updates += 1
         self.revision += 1
+        if ases(attributes.as_path) > LONGEST_PATH:
+            self._refuse(session, keys)
+            return
         attributes = self._keep_once(attributes)
         judge = self._filters.judge(session.peer, attributes)
         routes, stale, filtered = session.routes, session.stale, session.filtered
@@ -320,6 +325,13 @@ class Rib:
             self._attributes = {one: one for one in used.values()}
             self._attributes_limit = max(100_000, 2 * len(used))
         return self._attributes.setdefault(attributes, attributes)
+
+    def _refuse(self, session: _Session, keys: Iterable[Key]) -> None:
+        """Of paths that are too long: they take memory without end, and what was said before holds no longer."""
+        session.why = f"it announced AS paths of more than {LONGEST_PATH} ASes, which are refused"
+        for key in keys:
+            session.refused += 1
+            self._forget(session, key)
 
     def _is_over_limit(self, session: _Session, key: Key) -> bool:
         version = version_of(key)

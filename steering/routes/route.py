@@ -110,6 +110,11 @@ def hops(path: AsPath) -> int:
     return sum(len(numbers) if kind == Kind.SEQUENCE else kind == Kind.SET for kind, numbers in path)
 
 
+def ases(path: AsPath) -> int:
+    """How many numbers it names, as often as it does."""
+    return sum(len(numbers) for _, numbers in path)
+
+
 def neighbour(path: AsPath) -> int:
     """The AS that the route came from, 0 where that is our own or a set."""
     for kind, numbers in path:

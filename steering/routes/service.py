@@ -28,6 +28,7 @@ from aiohttp import web
 
 from config.errors import NearcastError
 from config.steering import BgpSettings, SteeringSettings
+from steering.addresses import BITS, Prefix, parse_address
 from steering.errors import DumpError, PeersError, SessionUnknown, StoreError, TableError
 from steering.routes import bird, dumps, store
 from steering.routes.exabgp_process import ExaBgp
@@ -114,7 +115,7 @@ class Service:
         return _json({"sessions": self.rib.sessions(), "troubles": list(self._troubles)})
 
     async def show_routes(self, request: web.Request) -> web.Response:
-        found = self.rib.find(unpack(parse_prefix(request.query.get("prefix", ""))))
+        found = self.rib.find(_asked(request.query.get("prefix", "")))
         return _json({"routes": [{"prefix": prefix, "sites": sites, "seen": seen} for prefix, sites, seen in found]})
 
     async def dump(self, request: web.Request) -> web.StreamResponse:
@@ -258,6 +259,7 @@ class Service:
 
     async def _tick(self) -> None:
         self.rib.tick(self._clock())
+        self._table.beat()
         if self._exabgp is not None:
             self._troubles.say("ExaBGP", self._exabgp.trouble)
 
@@ -316,6 +318,12 @@ def _peers(settings: SteeringSettings) -> dict[str, Peer]:
         if peer.site not in sites:
             raise PeersError(f"bgp ({peer.name}): site: found {peer.site!r}, expected one of [[steering.sites]]")
     return peers
+
+
+def _asked(text: str) -> Prefix:
+    """A prefix, or an address in every form that a player's has. Raises RouteError."""
+    address = parse_address(text)
+    return (*address, BITS[address[0]]) if address is not None else unpack(parse_prefix(text))
 
 
 def _write_all(file: IO[bytes], piece: bytes) -> None:

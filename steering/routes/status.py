@@ -30,7 +30,7 @@ class Collector:
             ("session_up", "1 while the BGP session is up.", lambda one: float(one.is_up)),
             ("session_accepted", "Routes of the session that are believed.", lambda one: one.accepted),
             ("session_stale", "Routes kept of a time before the session went down.", lambda one: one.stale),
-            ("session_refused", "Routes over the limit, which are not kept.", lambda one: one.refused),
+            ("session_refused", "Routes over a limit, which are not kept.", lambda one: one.refused),
         ):
             family = GaugeMetricFamily(f"nearcast_routes_{name}", text, labels=["session"])
             for session in sessions:
@@ -76,5 +76,5 @@ def as_text(sessions: Iterable[SessionState], now: float) -> str:
             lines.append(f"  {one.stale} are kept of before it went down")
         lines += [f"  not believed: {count} {reason}" for reason, count in sorted(one.filtered.items())]
         if one.refused:
-            lines.append(f"  refused: {one.refused} over the limit")
+            lines.append(f"  refused: {one.refused} over a limit")
     return "\n".join(lines) or "no BGP session is configured"

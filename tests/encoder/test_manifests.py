@@ -190,7 +190,7 @@ def test_rungs_that_do_not_share_a_timeline_get_their_own() -> None:
 
 def test_mpd_is_what_an_independent_reader_expects() -> None:
     parsed = MPEGDASHParser.parse(mpd(FILM, PATHWAYS, STEERING))
-    assert [(base.service_location, base.base_url_value) for base in parsed.base_urls] == list(PATHWAYS)
+    assert [Pathway(base.service_location, base.base_url_value) for base in parsed.base_urls] == list(PATHWAYS)
     assert (parsed.type, parsed.media_presentation_duration) == ("static", "PT10.01S")
     videos, english, german, captions = parsed.periods[0].adaptation_sets
     assert [(r.id, r.frame_rate, r.bandwidth) for r in videos.representations] == [

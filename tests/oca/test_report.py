@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oca.errors import MessageError
-from oca.report import FORMAT, MeasuredPath, Players, Report, decode_report, held_version
+from oca.report import EVERY_FILE, FORMAT, MeasuredPath, Players, Report, decode_report, held_version
 
 GOOD: dict[str, Any] = {
     "format": FORMAT, "name": "oca-1", "instance": "i", "sequence": 1, "site": "north", "url": "http://127.0.1.1:80",
     "state": "serving", "problems": [], "capacity_bps": 10, "serving_bps": 1, "connections": 0, "disk_bytes": 5,
-    "disk_used_bytes": 4, "held_version": "v", "held": {"title/package": ["*"]},
+    "disk_used_bytes": 4, "held_version": held_version({"title/package": EVERY_FILE}), "held": {"title/package": ["*"]},
 }  # fmt: skip
 
 
@@ -44,6 +44,10 @@ def test_a_report_survives_the_wire() -> None:
         ({"disk_used_bytes": -1}, "a negative amount"),
         ({"connections": "many"}, "connections"),
         ({"held": {"title/package": "all"}}, "held"),
+        (
+            {"held": {f"{number}/p": ["*"] for number in range(200_001)}},
+            "200001 packages held, expected at most 200000",
+        ),
         ({"players": {"sessions": 1}}, "witnesses"),
         ({"players": {"sessions": 1, "witnesses": 1, "starved": -1, "starved_networks": 1}}, "starved"),
         ({"paths": {"192.0.2.0": [1, 2]}}, "paths"),
@@ -66,6 +70,20 @@ def test_an_amount_of_more_than_64_bits_is_refused(key: str, huge: str) -> None:
     data = msgspec.json.encode({**GOOD, key: 7654321}).replace(b"7654321", huge.encode())
     with pytest.raises(MessageError, match=r"amount of more than 9223372036854775807|Integer value out of range"):
         decode_report(data)
+
+
+def test_held_files_of_another_version_than_they_say_are_refused() -> None:
+    with pytest.raises(
+        MessageError, match="held_version 'v' is not the version of its held files, expected '"
+    ) as caught:
+        decode_report(msgspec.json.encode({**GOOD, "held_version": "v"}))
+    assert caught.value.status == 400
+
+
+def test_appliances_that_hold_the_same_share_its_names() -> None:
+    one, other = (decode_report(msgspec.json.encode({**GOOD, "name": name})).held or {} for name in ("a1", "a2"))
+    assert next(iter(one)) is next(iter(other))
+    assert one["title/package"] is other["title/package"] is EVERY_FILE
 
 
 @given(st.binary(max_size=200))

@@ -40,10 +40,12 @@ class Origin:
         self.entries: dict[str, dict[str, Any]] = {}
         self.is_away = False
         self.catalog: bytes | None = None  # what it says instead of the catalog
+        self.says_unchanged = False  # whatever it is asked
         self.asked: list[str] = []
         self.gathers = 1  # packages are first sent when so many were asked for at once
         self.most_at_once = 0
         self.hangs_up_after: int | None = None  # so many packages
+        self.broken: set[str] = set()  # paths of packages of which it sends a part
         self._under_way = 0
         self._gathered = asyncio.Event()
 
@@ -62,7 +64,7 @@ class Origin:
         }
         return digest
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
         if self.is_away:
             return web.Response(status=503)
@@ -72,11 +74,13 @@ class Origin:
             return web.Response(status=404)
         body = self.catalog or msgspec.json.encode({"titles": list(self.entries.values())})
         etag = f'"{hash(body)}"'
-        if request.headers.get("If-None-Match") == etag:
+        if self.says_unchanged or request.headers.get("If-None-Match") == etag:
             return web.Response(status=304)
         return web.Response(body=body, headers={"ETag": etag})
 
-    async def _send_package(self, request: web.Request) -> web.Response:
+    async def _send_package(self, request: web.Request) -> web.StreamResponse:
+        if request.path in self.broken:
+            return await self._break_off(request)
         if self.hangs_up_after is not None:
             self.hangs_up_after -= 1
             if self.hangs_up_after < 0 and request.transport is not None:
@@ -88,6 +92,14 @@ class Origin:
         await self._gathered.wait()
         self._under_way -= 1
         return web.Response(body=self.manifests[request.path])
+
+    async def _break_off(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "1000"})
+        await answer.prepare(request)
+        await answer.write(b"{")
+        assert request.transport is not None
+        request.transport.close()
+        return answer
 
 
 class FrontServer(TestServer):

@@ -195,6 +195,67 @@ async def test_an_origin_that_goes_away_meanwhile_is_not_asked_for_the_rest(orig
     assert len((await refreshed(catalog)).titles) == 100
 
 
+async def test_a_package_that_breaks_off_keeps_nobody_else_away(origin: Origin) -> None:
+    origin.publish("withdrawn")
+    catalog = await refreshed(Catalog(origin.url))
+    del origin.entries["withdrawn"]
+    origin.broken = {f"/v1/broken/{origin.publish('broken')}/package.json"}
+    for number in range(40):
+        origin.publish(f"film-{number:02}")
+    await refreshed(catalog)
+    assert set(catalog.titles) == {f"film-{number:02}" for number in range(40)}
+    origin.broken.clear()
+    assert "broken" in (await refreshed(catalog)).titles
+
+
+async def test_what_nobody_thought_of_does_not_end_the_looking(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.publish("film")
+    catalog, refresh, faults = Catalog(origin.url), Catalog.refresh, 3
+
+    async def fail(catalog: Catalog, session: aiohttp.ClientSession) -> None:
+        nonlocal faults
+        faults -= 1
+        if faults >= 0:
+            raise RecursionError
+        await refresh(catalog, session)
+
+    monkeypatch.setattr(Catalog, "refresh", fail)
+    async with aiohttp.ClientSession() as session:
+        following = asyncio.create_task(catalog.follow(session, 0.0))
+        await until(lambda: not catalog.trouble)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert set(catalog.titles) == {"film"}
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def test_an_origin_without_a_catalog_is_not_taken_for_one_that_did_not_change(origin: Origin) -> None:
+    origin.says_unchanged = True
+    catalog = Catalog(origin.url)
+    with pytest.raises(CatalogError, match="answered 304, expected 200"):
+        await refreshed(catalog)
+
+
+async def test_what_the_origin_withdraws_while_the_catalog_is_restored_stays_away(origin: Origin) -> None:
+    for number in range(40):
+        origin.publish(f"film-{number:02}")
+    kept = {name: title.keep() for name, title in (await refreshed(Catalog(origin.url))).titles.items()}
+    del origin.entries["film-39"]
+    catalog = Catalog(origin.url)
+    restoring = catalog.restore(kept)
+    restoring.send(None)  # up to its first pause
+    await refreshed(catalog)
+    with pytest.raises(StopIteration):
+        while True:
+            restoring.send(None)
+    assert set(catalog.titles) == {f"film-{number:02}" for number in range(39)}
+    changes = catalog.unsaved(most=100)
+    assert changes is not None
+    assert changes.gone == ("film-39",)
+
+
 async def test_manifests_are_made_ahead(origin: Origin) -> None:
     for name in ("film", "other"):
         origin.publish(name)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from oca.report import Held, held_version
@@ -77,6 +78,14 @@ def test_old_batches_are_not_kept(database: Database) -> None:
     assert len(database.exchange(Outgoing("b", 1, time.monotonic(), b""), {}).batches) == 20
 
 
+def test_of_replicas_beyond_number_that_came_and_went_is_read_what_is_new(database: Database) -> None:
+    for number in range(250):
+        database.exchange(Outgoing(f"r{number}", 1, time.monotonic(), b""), {})
+    seen = {f"r{number}": 1 for number in range(100)} | {f"gone{number}": 1 for number in range(2000)}
+    read = database.exchange(Outgoing("b", 1, time.monotonic(), b""), seen).batches
+    assert {one.replica for one in read} == {f"r{number}" for number in range(100, 250)}
+
+
 def test_only_the_wanted_version_of_what_is_held_is_read(database: Database) -> None:
     database.exchange(Outgoing("a", 1, time.monotonic(), b"", [], [held("a1"), held("a2", {})]), {})
     wanted = {"a1": held_version(HELD), "a2": held_version(HELD), "a3": held_version(HELD)}
@@ -138,3 +147,29 @@ def test_a_server_that_is_not_there_is_named() -> None:
 def test_a_driver_that_is_not_installed_is_named() -> None:
     with pytest.raises(DatabaseError, match=r"postgresql\+pg8000:// has no driver here .*pg8000.*nearcast\[postgres\]"):
         Database("postgresql+pg8000://nobody@127.0.0.1:1/nowhere")
+
+
+def test_what_is_wrong_is_said_in_one_line(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.load()
+    with psycopg.connect(url) as other:
+        other.execute("drop table batches")
+    with pytest.raises(DatabaseError, match=r'^database: relation "batches" does not exist$'):
+        database.exchange(Outgoing("a", 1, time.monotonic(), b""), {})
+    database.close()
+
+
+def test_a_table_that_somebody_locks_holds_nobody_for_long(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.exchange(Outgoing("a", 1, time.monotonic(), b""), {})
+    monkeypatch.setattr("steering.database._PATIENCE_S", 0.2)
+    with psycopg.connect(url) as other:
+        other.execute("set idle_in_transaction_session_timeout = '10s'")  # the test ends also where it fails
+        other.execute("lock table batches")
+        for number in (2, 3):  # the second time over a new connection
+            with pytest.raises(DatabaseError, match="timeout"):
+                database.exchange(Outgoing("a", number, time.monotonic(), b""), {})
+    assert database.exchange(Outgoing("b", 1, time.monotonic(), b""), {}).batches
+    database.close()

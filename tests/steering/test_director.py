@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,14 +11,14 @@ import pytest
 from config.steering import SteeringSettings
 from oca.cmcd import LARGEST_BODY
 from oca.report import MeasuredPath, Players
-from steering.director import Director
+from steering.director import Director, read_network
 from steering.experience import FIRST_SHARE
 from steering.fleet import Health, Stored
 from steering.paths import network_key
 from steering.pathways import Measured
 from steering.sessions import Session, seal
 from tests.steering.conftest import Clock
-from tests.steering.values import NORTH, SOUTH, report
+from tests.steering.values import GIGABIT, NORTH, SOUTH, report
 
 KEY = "of the test"
 NAMES = ("a1", "a2", "a3")
@@ -107,6 +108,25 @@ def test_a_session_says_nothing_of_appliances_that_it_was_not_told_of(watched: W
     watched.say(record(STALL, "a1.localhost"), 8, token=("a2", "a3"))
     watched.say(record(STALL), 8, token=("of-another-fleet",))
     assert watched.director.experience.complaints == 0
+
+
+def test_what_the_fleet_does_not_take_in_is_not_learned(watched: Watched) -> None:
+    other = report("a1", instance="other", url="http://other.localhost:8080", held=None)
+    watched.director.hear(Stored(other, {}, "", age_s=0.0))
+    watched.say(record(STALL, "other.localhost"), 8)
+    watched.director.take(report("a1", sequence=1, url="http://former.localhost:8080"))
+    watched.say(record(STALL, "former.localhost"), 8)
+    assert watched.director.experience.complaints == 0
+
+
+def test_a_network_that_is_taken_over_limits_its_uplinks(watched: Watched) -> None:
+    limited = replace(NORTH, uplink=1)
+    settings = SteeringSettings(sites=(limited, SOUTH))
+    before = watched.director.network
+    assert watched.director.take_over(read_network(settings)) is before
+    assert [watched.health(name) for name in NAMES] == [Health.HEALTHY] * 3
+    watched.director.fleet.admit("a1", GIGABIT, watched.clock.now)
+    assert [watched.health(name) for name in NAMES] == [Health.FULL] * 3
 
 
 def test_players_that_are_well_say_that_they_are_there(watched: Watched) -> None:

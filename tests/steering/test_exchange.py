@@ -25,6 +25,7 @@ from steering.replicas import Heard
 from tests.steering.conftest import Clock, Origin
 from tests.steering.postgres import Postgres
 from tests.steering.values import report
+from tests.waiting import until
 
 HELD: Held = {"film/0": ("*",), "other/1": ("v.mp4", "a.mp4")}
 
@@ -301,6 +302,56 @@ async def test_a_server_that_never_answers_holds_up_neither_start_nor_end(
     async with asyncio.timeout(5):
         await replica.exchange.close()
     answers.set()
+
+
+async def test_what_the_database_kept_is_read_once_however_long_that_takes(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/fleet.sqlite"
+    first = Replica(url, clock)
+    first.take(report("a1"))
+    await beat(first)
+    await first.exchange.close()
+    monkeypatch.setattr(exchange, "_RESTORED_WITHIN_S", 0.05)
+    answers, asked, load = threading.Event(), [], Database.load
+
+    def dawdle(database: Database) -> list[Kept]:
+        asked.append(database)
+        assert answers.wait(20)
+        return load(database)
+
+    monkeypatch.setattr(Database, "load", dawdle)
+    second = Replica(url, clock)
+    await second.exchange.start()
+    assert second.health("a1") is None
+    answers.set()
+    following = asyncio.create_task(second.exchange.follow())
+    await until(lambda: second.health("a1") is Health.HEALTHY)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await second.exchange.close()
+    assert len(asked) == 1
+
+
+async def test_players_have_their_turn_while_a_fleet_is_restored(make: Make, tmp_path: Path, clock: Clock) -> None:
+    a = await make(f"sqlite:///{tmp_path}/fleet.sqlite")
+    a.take(*(report(f"a{n}") for n in range(200)))
+    await beat(a)
+    late = Replica(f"sqlite:///{tmp_path}/fleet.sqlite", clock)
+    sizes = set()
+
+    async def play() -> None:
+        while True:
+            sizes.add(len(late.fleet.known()))
+            await asyncio.sleep(0)
+
+    playing = asyncio.create_task(play())
+    await beat(late)
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+    await late.exchange.close()
+    assert len(late.fleet.known()) == 200
+    assert any(0 < size < 100 for size in sizes)
 
 
 async def test_a_server_that_answers_nothing_is_trouble_too(make: Make, tmp_path: Path, clock: Clock) -> None:

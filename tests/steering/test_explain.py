@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+from config.steering import CdnSettings
+from steering.cdns import Cdns
 from steering.cohorts import Policy
 from steering.explain import as_json, as_text
 from steering.fleet import Health
+from steering.ranking import Beyond
 from tests.steering.test_ranking import FILM, decided
 from tests.steering.values import appliance
 
@@ -25,6 +28,15 @@ def test_the_text_says_whom_to_ask_and_why() -> None:
     assert "in 127.0.0.0/9" in text
     assert "gone (not usable)" in text
     assert "lost: silent for more than 6.0s" in text
+
+
+def test_a_cdn_is_compared_where_manifests_list_cdns_or_the_session_knows_it() -> None:
+    elsewhere = [CdnSettings(name="elsewhere", url="https://cdn.example")]
+    for most, listed, compared in ((1, (), True), (0, (), False), (0, ("elsewhere",), True)):
+        beyond = Beyond("http://origin.localhost:8070", Cdns(elsewhere, most))
+        explained = decided(beyond=beyond, listed=listed)
+        assert ("elsewhere" in explained.decision.priority) == compared
+        assert ("elsewhere" in [step.candidate.name for step in explained.steps]) == compared
 
 
 def test_the_cohort_is_named() -> None:

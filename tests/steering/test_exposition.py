@@ -40,3 +40,8 @@ def test_a_worker_that_says_nothing_is_down_and_takes_nobody_with_it() -> None:
 def test_labels_of_any_text_stay_as_they_are() -> None:
     families = {one.name: one for one in text_string_to_metric_families(merge({7: told(1, 'a"{},b\\')}).decode())}
     assert families["polls"].samples[0].labels == {"worker": "7", "format": "hls", "first": 'a"{},b\\'}
+
+
+def test_what_a_label_says_is_no_end_of_a_line() -> None:
+    text = b'# HELP x What.\n# TYPE x gauge\nx{site="a\rb"} 1\n'
+    assert b'x{worker="0",site="a\rb"} 1\n' in merge({0: text})

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oca.errors import MessageError, NameInUse
-from oca.report import EVERY_FILE, held_version
+from oca.report import held_version
 from steering.admission import RESERVED_FOR_S
+from steering.errors import PolicyError
 from steering.experience import SOUND, Verdict
 from steering.fleet import Appliance, Fleet, Health, Stored
 from tests.steering.values import GIGABIT, report
@@ -149,29 +150,12 @@ def test_what_is_held_is_kept_while_only_its_version_is_told() -> None:
     assert one(fleet, 1).held == held
 
 
-def test_appliances_that_hold_the_same_share_its_names() -> None:
-    fleet = Fleet(LOST_AFTER)
-    for name in ("a1", "a2"):
-        fleet.take(report(name, held={"/".join(("film", "0")): ("*",)}), 0)
-    (one_key, one_files), (other_key, other_files) = (next(iter(seen.held.items())) for seen in fleet.seen(0).values())
-    assert one_key is other_key
-    assert one_files is other_files is EVERY_FILE
-
-
 def test_the_answer_names_the_version_known_when_another_is_reported() -> None:
     fleet = Fleet(LOST_AFTER)
     assert fleet.take(report(held=None, held_version="new"), 0).held_version == ""
     fleet.take(report(sequence=2, held={"film/0": ("*",)}), 1)
     answer = fleet.take(report(sequence=3, held=None, held_version="newer"), 2)
     assert answer.held_version == held_version({"film/0": ("*",)})
-
-
-def test_held_files_of_another_version_than_they_say_are_refused() -> None:
-    fleet = Fleet(LOST_AFTER)
-    fleet.take(report(held={"film/0": ("*",)}), 0)
-    with pytest.raises(MessageError, match="is not the version of its held files"):
-        fleet.take(report(sequence=2, held={"film/1": ("*",)}, held_version="wrong"), 1)
-    assert one(fleet, 1).held == {"film/0": ("*",)}
 
 
 def test_after_a_restart_of_steering_a_fresh_memory_is_believed_for_a_while() -> None:
@@ -221,7 +205,8 @@ def test_an_appliance_that_serves_more_than_it_can_is_full() -> None:
 
 
 def test_a_site_is_full_when_its_uplink_is() -> None:
-    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet = Fleet(LOST_AFTER)
+    fleet.limit_uplinks({"north": 15 * GIGABIT}, 0)
     fleet.take(report("a1", serving_bps=7 * GIGABIT), 0)
     fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
     fleet.take(report("s1", site="south", serving_bps=7 * GIGABIT), 0)
@@ -232,7 +217,8 @@ def test_a_site_is_full_when_its_uplink_is() -> None:
 
 
 def test_an_uplink_carries_nothing_of_an_appliance_that_is_lost() -> None:
-    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet = Fleet(LOST_AFTER)
+    fleet.limit_uplinks({"north": 15 * GIGABIT}, 0)
     fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
     for sequence in range(1, 6):
         fleet.take(report("a1", sequence=sequence, serving_bps=7 * GIGABIT), 2 * sequence)
@@ -242,8 +228,18 @@ def test_an_uplink_carries_nothing_of_an_appliance_that_is_lost() -> None:
     assert [seen.health for seen in fleet.seen(14).values()] == [Health.FULL, Health.FULL]
 
 
+def test_an_uplink_may_get_another_limit_or_none() -> None:
+    fleet = Fleet(LOST_AFTER)
+    fleet.take(report("a1", serving_bps=7 * GIGABIT), 0)
+    fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
+    for gigabits, health in ((15, Health.FULL), (20, Health.HEALTHY), (14, Health.FULL), (0, Health.HEALTHY)):
+        fleet.limit_uplinks({"north": gigabits * GIGABIT, "south": GIGABIT}, 1)
+        assert healths(fleet, 1) == {health}, gigabits
+
+
 def test_who_moves_to_another_site_takes_its_load_from_the_uplink() -> None:
-    fleet = Fleet(LOST_AFTER, uplinks={"north": 15 * GIGABIT})
+    fleet = Fleet(LOST_AFTER)
+    fleet.limit_uplinks({"north": 15 * GIGABIT}, 0)
     fleet.take(report("a1", serving_bps=7 * GIGABIT), 0)
     fleet.take(report("a2", serving_bps=7 * GIGABIT), 0)
     fleet.take(report("a2", sequence=2, site="south", serving_bps=7 * GIGABIT), 1)
@@ -283,6 +279,12 @@ def test_an_appliance_that_returns_takes_a_few_sessions_first_and_more_with_each
         fleet.take(report(sequence=sequence), 20 + sequence)
         shares.append(one(fleet, 20 + sequence).share)
     assert shares[1:] == [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 1]
+
+
+@pytest.mark.parametrize("share", [-0.1, 5.0])
+def test_a_canary_share_that_makes_no_sense_is_refused(share: float) -> None:
+    with pytest.raises(PolicyError, match=f"canary_share: found {share:g}, expected 0 to 1"):
+        Fleet(LOST_AFTER, canary_share=share)
 
 
 def test_a_canary_takes_its_share_and_no_more() -> None:
@@ -348,6 +350,40 @@ def test_who_does_not_answer_a_probe_is_lost_though_all_are_silent() -> None:
     assert fleet.seen(30)["a0"].health is Health.HEALTHY
     fleet.probe_answered("a1", 40)
     assert fleet.seen(40)["a1"].health is Health.HEALTHY
+
+
+def test_when_nobody_of_many_sites_answers_it_is_our_line_that_is_cut() -> None:
+    fleet = Fleet(LOST_AFTER)
+    for number in range(20):
+        fleet.take(report(f"a{number}", site=f"site-{number % 4}"), 8 + number / 10)
+    for number in range(20):
+        fleet.seen(20)
+        fleet.probe_failed(f"a{number}", 20)
+    assert healths(fleet, 30) == {Health.HEALTHY}
+    assert "everybody is silent and nobody answers" in fleet.seen(30)["a5"].reason
+    assert len(fleet.silent(30)) == 20
+    fleet.probe_answered("a3", 40)
+    assert [name for name, seen in fleet.seen(40).items() if seen.health is Health.HEALTHY] == ["a3"]
+    assert len(fleet.silent(40)) == 20
+
+
+def test_who_did_not_answer_while_we_were_cut_off_has_time_to_report_again() -> None:
+    fleet = Fleet(LOST_AFTER)
+    for number in range(20):
+        fleet.take(report(f"a{number}", site=f"site-{number % 4}"), 8 + number / 10)
+    for number in range(20):
+        fleet.probe_failed(f"a{number}", 20)
+    for sequence in range(2, 6):
+        fleet.take(report("a3", sequence=sequence, site="site-3"), 26 + 2 * sequence)
+        assert healths(fleet, 26 + 2 * sequence) == {Health.HEALTHY}
+    assert [name for name, seen in fleet.seen(37).items() if seen.health is Health.HEALTHY] == ["a3"]
+
+
+def test_many_of_one_site_that_do_not_answer_are_lost() -> None:
+    fleet = reporting(20, 10)
+    for number in range(20):
+        fleet.probe_failed(f"a{number}", 20)
+    assert healths(fleet, 20) == {Health.LOST}
 
 
 def test_who_answers_a_probe_is_believed_for_longer() -> None:

@@ -476,10 +476,11 @@ async def test_metrics_count_what_happened(steering: Steering) -> None:
         text = await answer.text()
     for line in (
         'nearcast_steering_decisions_total{cohort="",first="local",placed_by="prefix"} 1.0',
-        'nearcast_steering_polls_total{format="hls",session="ours"} 1.0',
+        'nearcast_steering_polls_total{cohort="",format="hls",session="ours"} 1.0',
         'nearcast_steering_reports_total{result="taken"} 3.0',
         'nearcast_steering_appliances{health="healthy"} 3.0',
-        "nearcast_steering_player_throughput_bits_per_second_count 1.0",
+        'nearcast_steering_player_throughput_bits_per_second_count{cohort=""} 1.0',
+        "nearcast_steering_paths 0.0",
     ):
         assert line in text
 

@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -265,3 +266,19 @@ def _not_ours(*_: object) -> None:
 
 def _no_space(*_: object) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_table_that_nobody_keeps_up_any_more_is_said_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "table"
+    writer, now = TableWriter(path), time.time()
+    writer.replace({(4, 0xC0000200, 24): ("north",)})
+    later = TableReader(path, epoch=lambda: now + 60)
+    assert "is the routes process running?" in later.trouble
+    assert later.counts == (1, 0)
+    os.utime(path, (now - 60, now - 60))
+    reader = TableReader(path)
+    assert "nobody has written" in reader.trouble
+    writer.beat()
+    reader.refresh()
+    assert reader.trouble == ""
+    writer.close()

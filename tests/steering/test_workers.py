@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +19,13 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.steering import SteeringSettings
 from oca.report import Report
-from steering.worker import bind
+from steering import workers
+from steering.errors import WorkerError
+from steering.service import Service
+from steering.worker import Siblings, Start, bind, encode_line
+from steering.workers import Workers
 from tests.steering.conftest import JSON, Origin
 from tests.steering.test_cli import LIMIT_S, configuration, line_with, run
 from tests.steering.values import report
@@ -244,3 +252,168 @@ async def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         _, error = await asyncio.wait_for(process.communicate(), LIMIT_S)
     assert process.returncode == 1
     assert f"error: listen: {address} cannot be used: " in error.decode()
+
+
+# Below, the parent in this process, and children that only speak as a worker does.
+
+SERVES = """print('{"type": "Serving"}', flush=True)"""
+OBEYS = """
+import sys
+for line in sys.stdin:
+    if '"Change"' in line:
+        print('{"type": "Taken"}', flush=True)
+"""
+
+
+@asynccontextmanager
+async def parent_of(script: str, monkeypatch: pytest.MonkeyPatch, count: int = 1) -> AsyncIterator[Workers]:
+    monkeypatch.setattr(workers, "_COMMAND", (sys.executable, "-S", "-c", script))
+    monkeypatch.setattr(workers, "_RESTART_AFTER_S", 0.01)
+    parent = Workers(SteeringSettings(listen=("127.0.0.1", 0), workers=count))
+    try:
+        yield parent
+    finally:
+        await parent.close()
+
+
+def ends(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    return [record for record in caplog.records if "a worker ended" in record.message]
+
+
+async def test_one_that_serves_and_dies_again_and_again_is_started_ever_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with parent_of(SERVES, monkeypatch) as parent:
+        await parent.start()
+        await until(lambda: len(ends(caplog)) >= 4)
+    assert [record.again_in_s for record in ends(caplog)[:4]] == [0.01, 0.02, 0.04, 0.08]
+
+
+async def test_one_that_served_for_long_is_started_again_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "_SOUND_AFTER_S", 0.0)
+    async with parent_of(SERVES, monkeypatch) as parent:
+        await parent.start()
+        await until(lambda: len(ends(caplog)) >= 4)
+    assert {record.again_in_s for record in ends(caplog)[:4]} == {0.01}
+
+
+async def test_why_one_cannot_be_started_again_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = f"""
+import pathlib
+if pathlib.Path({str(tmp_path / "again")!r}).exists():
+    print('{{"type": "Failed", "reason": "a file is gone", "exit_code": 2}}', flush=True)
+else:
+    pathlib.Path({str(tmp_path / "again")!r}).touch()
+    {SERVES}
+"""
+    async with parent_of(script, monkeypatch) as parent:
+        await parent.start()
+        await until(lambda: len(ends(caplog)) >= 2)
+    assert ends(caplog)[1].reason == "a file is gone"
+
+
+async def test_what_else_is_written_where_a_worker_speaks_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = "print('a library greets you', flush=True)\nprint('x' * 3_000_000, flush=True)\n"
+    async with parent_of(noise + SERVES + "\n" + noise + OBEYS, monkeypatch) as parent:
+        await parent.start()
+        async with asyncio.timeout(LIMIT_S):
+            await parent.reload(lambda: SteeringSettings())
+
+
+async def test_one_that_hangs_holds_up_no_change(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "_CHANGE_LIMIT_S", 0.3)
+    async with parent_of(SERVES + OBEYS, monkeypatch, count=2) as parent:
+        await parent.start()
+        hanging, other = parent.process_ids
+        os.kill(hanging, signal.SIGSTOP)
+        async with asyncio.timeout(LIMIT_S):
+            await parent.reload(lambda: SteeringSettings())
+        await until(lambda: not is_alive(hanging))
+        assert other in parent.process_ids
+    assert any("hangs" in record.message for record in caplog.records)
+
+
+async def test_none_are_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with parent_of(SERVES + OBEYS, monkeypatch, count=0) as parent:
+        await parent.start()
+        assert len(parent.process_ids) == os.cpu_count()
+
+
+async def test_a_command_that_is_not_there_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with parent_of("", monkeypatch) as parent:
+        monkeypatch.setattr(workers, "_COMMAND", ("/nowhere/python",))
+        with pytest.raises(WorkerError, match="worker 0 cannot be started: No such file"):
+            await parent.start()
+
+
+# And a worker alone, of which this process is the parent.
+
+
+@asynccontextmanager
+async def worker_alone(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    settings = SteeringSettings(database=f"sqlite:///{tmp_path}/fleet.sqlite", origin="http://127.0.0.1:1")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "steering.worker",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(encode_line(Start(settings, 0, 1, ("127.0.0.1", 0), str(tmp_path), "INFO")))
+        async with asyncio.timeout(LIMIT_S):
+            assert b"Serving" in await process.stdout.readline()
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def test_one_that_no_longer_hears_its_parent_ends(tmp_path: Path) -> None:
+    async with worker_alone(tmp_path) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"what is this\n")
+        assert await asyncio.wait_for(process.wait(), LIMIT_S) != 0
+
+
+async def test_a_loop_that_hangs_ends_its_process_and_says_where() -> None:
+    script = """
+import asyncio, time
+from steering.worker import ending_if_it_hangs
+
+async def hang():
+    time.sleep(600)
+
+async def main():
+    async with ending_if_it_hangs(0.5):
+        await asyncio.sleep(1)  # no loop that waits hangs
+        print("waited", flush=True)
+        await hang()
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said, error = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert (said, process.returncode) == (b"waited\n", 1)
+    assert b"in hang" in error
+
+
+async def test_one_that_starts_beside_another_asks_the_next(tmp_path: Path, origin: Origin) -> None:
+    services = [
+        Service(SteeringSettings(database=f"sqlite:///{tmp_path}/{n}.sqlite", origin=origin.url)) for n in "012"
+    ]
+    starts = [Start(SteeringSettings(), n, 3, ("127.0.0.1", 0), str(tmp_path), "INFO") for n in range(3)]
+    siblings = [Siblings(start, service) for start, service in zip(starts, services, strict=True)]
+    for one in siblings:
+        await one.start()
+    services[1].take_small_report(msgspec.json.encode(report("a1")))
+    assert [heard.report.name for heard in await siblings[2].recall()] == ["a1"]
+    for one in siblings:
+        await one.close()

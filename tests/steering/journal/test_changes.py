@@ -50,6 +50,24 @@ def test_while_an_appliance_fills_what_it_holds_is_said_each_minute() -> None:
     assert [type(record) for record in spoken(changes, filled, now=1.0 + HELD_EVERY_S)] == [Packages, Held, Standing]
 
 
+def test_what_was_said_before_the_clock_was_set_back_puts_nothing_off() -> None:
+    changes, much = Changes(), {f"title-{number}/p": EVERY_FILE for number in range(3000)}
+    spoken(changes, look("a1"), look("a2", held=much), now=100_000.0)
+    load = look("a1", serving_bps=1)
+    filled = look("a2", held=much | holding(title()))
+    assert [type(record) for record in spoken(changes, load, filled, now=10.0)] == [Packages, Held, Standing, Loads]
+    changes.way("north", "10.0.0.0", 5.0, 100_000.0)
+    assert changes.wants_way("north", "10.0.0.0", 10.0)
+
+
+def test_names_of_thousands_of_packages_are_of_several_lines() -> None:
+    changes, held = Changes(), {f"title-{number}/p": EVERY_FILE for number in range(25_000)}
+    records = spoken(changes, look(held=held), now=1.0)
+    assert [len(record.names) for record in records if isinstance(record, Packages)] == [10_000, 10_000, 5_000]
+    standing = heard(*changes.everything(2.0)).standings["a1"]
+    assert dict(heard(*records).held(standing.held_version)) == held
+
+
 def test_the_first_that_an_appliance_holds_is_said_at_once() -> None:
     changes = Changes()
     spoken(changes, look(), now=1.0)

@@ -57,6 +57,24 @@ def test_a_segment_that_is_being_written_is_read_as_far_as_it_is(writer: Segment
     assert read(tmp_path / "journal") == ([1, 2], [])
 
 
+def test_a_clock_that_is_set_back_begins_another_segment(writer: SegmentWriter, tmp_path: Path) -> None:
+    assert writer.is_ours()
+    segment(writer, DAY_S, DAY_S + 1)
+    assert not writer.wants_segment(START + DAY_S + 1)
+    assert writer.wants_segment(START)
+    segment(writer, 0, 1)
+    assert not writer.wants_segment(START + 1)
+    assert read(tmp_path / "journal")[0] == [1, DAY_S + 1]
+
+
+def test_a_clock_that_is_set_back_does_not_put_off_the_next_attempt(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    writer = SegmentWriter(tmp_path / "file", DAY_S)
+    writer.begin(START + DAY_S)
+    assert not writer.wants_segment(START + DAY_S + 1)
+    assert writer.wants_segment(START)
+
+
 @pytest.mark.parametrize("cut", range(1, 40, 6))
 def test_of_a_torn_segment_what_is_before_the_tear_is_read(writer: SegmentWriter, tmp_path: Path, cut: int) -> None:
     assert writer.is_ours()

@@ -78,6 +78,6 @@ def test_a_session_is_a_line_and_more_where_there_is_more_to_know() -> None:
         "  it announced more",
         "  2 are kept of before it went down",
         "  not believed: 1 loop",
-        "  refused: 7 over the limit",
+        "  refused: 7 over a limit",
     ]
     assert as_text([], 0.0) == "no BGP session is configured"

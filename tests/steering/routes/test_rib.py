@@ -230,6 +230,17 @@ def test_a_session_over_its_limit_can_be_dropped_until_it_begins_anew() -> None:
     assert rib.changes() == {prefix("11.3.0.0/16"): ("north",)}
 
 
+def test_a_path_of_more_than_a_hundred_ases_is_refused_and_not_kept() -> None:
+    rib = north_and_south()
+    rib.announce("a", keys("11.0.0.0/16", "11.1.0.0/16"), SHORT, 1.0)
+    rib.announce("a", keys("11.2.0.0/16"), attributes("3356 " * 100), 1.0)
+    rib.changes()
+    rib.announce("a", keys("11.0.0.0/16", "11.3.0.0/16"), attributes("3356 " * 101), 2.0)
+    assert rib.changes() == {prefix("11.0.0.0/16"): ()}  # as good as withdrawn: what it said before holds no longer
+    assert state(rib).announced == {4: 2, 6: 0}
+    assert (state(rib).refused, state(rib).why) == (2, "it announced AS paths of more than 100 ASes, which are refused")
+
+
 def test_a_snapshot_replaces_all_that_a_session_had() -> None:
     rib = north_and_south()
     rib.announce("a", keys("11.0.0.0/16", "11.1.0.0/16"), SHORT, 1.0)

@@ -283,6 +283,7 @@ async def test_a_look_up_says_who_announced_it_and_why_it_is_not_believed(tmp_pa
         assert [one["prefix"] for one in found] == ["11.1.0.0/16", "0.0.0.0/0"]
         assert found[0]["seen"][0]["as_path"] == "3356 1299"
         assert "default route" in found[1]["seen"][0]["reason"]
+        assert (await routes.get("/api/v1/routes?prefix=::ffff:11.1.2.3"))["routes"] == found  # as a player is placed
         assert (await routes.get("/api/v1/routes?prefix=2a00::1"))["routes"] == []
         assert "expected a prefix" in (await routes.get("/api/v1/routes?prefix=x", 400))["detail"]
 

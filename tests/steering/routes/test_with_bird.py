@@ -68,10 +68,18 @@ password = "sesame"
 ttl_security = true
 prefix_limit_v4 = 300
 [[steering.bgp]]
-name = "snapshot"
+name = "snapshot-v4"
 site = "south"
 source = "bird"
 bird_socket = "{folder}/bird.ctl"
+bird_protocol = "static4"
+bird_every = "200ms"
+[[steering.bgp]]
+name = "snapshot-v6"
+site = "south"
+source = "bird"
+bird_socket = "{folder}/bird.ctl"
+bird_protocol = "static6"
 bird_every = "200ms"
 [[steering.bgp]]
 name = "dump"
@@ -227,7 +235,7 @@ async def isp(tmp_path: Path) -> AsyncIterator[Isp]:
         yield isp
 
 
-# The snapshot session sees the same routes at the site "south"; its paths are empty, for they are the router's own.
+# The snapshot sessions see the same routes at the site "south"; its paths are empty, for they are the router's own.
 BOTH = ("south", "north")
 
 
