@@ -23,6 +23,8 @@ from encoder.source import AudioStream, Colour, Source, TextStream, VideoStream
 # x264's output depends on its number of threads, so it is fixed: the same film must give the same bytes on any machine.
 # Two keep two cores busy with the usual four rungs in one job; more cores get more jobs.
 X264_THREADS = 2
+# Pictures that it holds back to code later ones first: with a pyramid of B-frames.
+_X264_DELAY = 2
 AUDIO_RATE = 48_000
 # Samples of an AAC-LC frame.
 AAC_FRAME = 1024
@@ -220,12 +222,16 @@ def _x264(rung: Rung, plan: Plan, chunk: Chunk, preset: str) -> dict[str, Any]:
 _REPRODUCIBLE = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1, "map_chapters": -1}
 
 
-def join(listing: str, timescale: int, output: str) -> list[str]:
+def join(listing: str, plan: Plan, output: str) -> list[str]:
     """Chunks one after the other, without encoding."""
+    ticks = plan.frame_ticks
+    # A chunk without B-frames is read as decoded when it is shown, others earlier: at their joint a picture would last
+    # longer than the others. So pictures are decoded evenly, as early as x264's deepest order needs.
+    even = f"setts=pts=PTS:dts=(N-{_X264_DELAY})*{ticks}:duration={ticks}"
     return [
         "-f", "concat", "-safe", "0", "-i", listing,
-        "-map", "0:v", "-c", "copy",
-        "-video_track_timescale", str(timescale), "-movflags", "negative_cts_offsets",
+        "-map", "0:v", "-c", "copy", "-bsf:v", even,
+        "-video_track_timescale", str(plan.timescale), "-movflags", "negative_cts_offsets",
         "-fflags", "+bitexact", "-map_metadata", "-1",
         "-f", "mp4", output,
     ]  # fmt: skip

@@ -234,7 +234,7 @@ class _Job:
                 listing = folder / f"{rung.name}.txt"
                 # The names of steps need no quoting, and relative ones no escape from strange work folders.
                 listing.write_text("".join(f"file '../{chunk.name}/{rung.name}.mp4'\n" for chunk in chunks))
-                self.work.tools.ffmpeg(commands.join(listing.name, plan.timescale, f"{rung.name}.mp4"), cwd=folder)
+                self.work.tools.ffmpeg(commands.join(listing.name, plan, f"{rung.name}.mp4"), cwd=folder)
                 listing.unlink()
 
         joined = self.work.run("video", inputs, make)

@@ -25,7 +25,7 @@ from encoder.source import Source
 from encoder.steps import Steps
 
 # Part of every key: raised when our own code makes other bytes of the same commands.
-RECIPE = "nearcast-2"
+RECIPE = "nearcast-3"
 # Stands for the film's path in the arguments that name a step: the same film elsewhere is the same step.
 FILM = "FILM"
 

@@ -127,6 +127,6 @@ def test_the_picture_never_goes_back_nor_beyond_what_was_fetched(steps: list[tup
 def test_a_clone_is_a_pathway_for_as_long_as_it_is_told_of() -> None:
     pathways = Pathways(["a", "b", "origin"])
     pathways.follow(["c", "a"], clones=["c"])
-    assert pathways.order == ("c", "a", "b", "origin")
+    assert list(pathways.order) == ["c", "a", "b", "origin"]
     pathways.follow(["c", "b"])
-    assert pathways.order == ("b", "a", "origin")
+    assert list(pathways.order) == ["b", "a", "origin"]

@@ -153,6 +153,12 @@ def test_labels_that_would_break_a_playlist_are_made_harmless_and_unique() -> No
     assert names == ["A 'B' #EXT-X-ENDLIST ,X= y", "A 'B' #EXT-X-ENDLIST ,X= y 2", "en"]
 
 
+def test_a_base_that_would_break_a_playlist_is_made_harmless() -> None:
+    playlist = multivariant(FILM, (Pathway("a", 'http://a/"\r\n#EXT-X-ENDLIST\n/'),), 'http://s/"\n#EXT-X-ENDLIST')
+    assert not lines_of(playlist, "#EXT-X-ENDLIST")
+    assert m3u8.loads(playlist).playlists[0].uri == "http://a/'  #EXT-X-ENDLIST /v360.m3u8"
+
+
 def test_undetermined_language_is_left_out_of_hls() -> None:
     assert "LANGUAGE" not in multivariant(package_of(video(360), audio(1, language="und")))
 

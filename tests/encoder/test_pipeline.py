@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,24 @@ def test_segments_begin_where_the_film_cuts_in_every_rung(
     _, manifest = encoded(path, tmp_path, dataclasses.replace(settings, segment_duration=2.0), reporter)
     durations = {tuple(Fraction(d, one.timescale) for d in one.durations) for one in videos(manifest)}
     assert durations == {(Fraction("1.2"), Fraction("1.2"), Fraction("1.52"), Fraction("1.48"))}
+
+
+def test_a_ladder_of_its_own_has_the_quality_that_was_asked_for_at_even_steps(
+    film: Film, tmp_path: Path, settings: EncoderSettings, reporter: Reporter
+) -> None:
+    cut = ["-ss", "10", "-i", str(CLIP), "-t", "5", "-map", "0:v", "-vf", "scale=640:360"]
+    clip = film("small.mkv", *cut, "-c:v", "libx264", "-qp", "10")
+    own = dataclasses.replace(settings, ladder="per-title", preset="veryfast", segment_duration=4.0, chunk_duration=8.0)
+    folder, manifest = encoded(clip, tmp_path, own, reporter)
+    rungs = videos(manifest)
+    assert 90 < rungs[0].vmaf <= 95  # or what the highest bitrate of its size carries
+    steps = [above.vmaf - below.vmaf for above, below in pairwise(rungs)]
+    assert len(rungs) >= 2 and max(steps) - min(steps) < 0.1
+    assert [one.average_bandwidth for one in rungs] == sorted((one.average_bandwidth for one in rungs), reverse=True)
+    assert len({one.name for one in rungs}) == len(rungs)
+    assert len({one.durations for one in rungs}) == 1
+    again, _ = encoded(clip, tmp_path / "again", dataclasses.replace(own, work=tmp_path / "work-2"), reporter)
+    assert again.name == folder.name
 
 
 def test_package_is_whole_and_named_by_its_manifest(
