@@ -86,7 +86,7 @@ def decode_report(data: bytes) -> Report:
         raise MessageError(f"a report of {len(data)} bytes, expected at most {LARGEST_REPORT}", status=413)
     try:
         report = msgspec.json.decode(data, type=Report)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"not a report: {error}", status=400) from error
     if report.format != FORMAT:
         raise MessageError(f"a report of format {report.format}, expected {FORMAT}", status=400)

@@ -376,23 +376,31 @@ class Fleet:
         silent = (one for one in self._members.values() if now > one.trusted_until)
         return [one.seen.name for one in silent if one.seen.stale or one.is_given_up]
 
-    def probe_failed(self, name: str, now: float) -> None:
-        """A silent appliance did not answer when it was asked: it is lost, whoever is deaf."""
+    def probe_failed(self, name: str, now: float, *, is_refused: bool = False) -> None:
+        """A silent appliance did not answer when it was asked: it is lost, whoever is deaf.
+
+        Where its machine refused, the way there is open, so that others do not answer is news of them.
+        """
         member = self._members.get(name)
         if member is not None and now > member.trusted_until:
             member.is_given_up = True
-            self._look_at(member, now)
+            self._note_answer(member, now, is_answered=is_refused)
 
     def probe_answered(self, name: str, now: float) -> None:
         """A silent appliance answered: it lives, and what it said last is believed for longer."""
         member = self._members.get(name)
         if member is not None:
-            was_cut_off = self.is_cut_off(now)
-            member.is_given_up, member.answered_at, self._answered_at = False, now, now
-            self._look_at(member, now)
-            if was_cut_off:
-                for other in [one for one in self._members.values() if one.is_given_up]:
-                    self._look_at(other, now)
+            member.is_given_up, member.answered_at = False, now
+            self._note_answer(member, now, is_answered=True)
+
+    def _note_answer(self, member: _Member, now: float, *, is_answered: bool) -> None:
+        was_cut_off = self.is_cut_off(now)
+        if is_answered:
+            self._answered_at = now
+        self._look_at(member, now)
+        if was_cut_off and is_answered:
+            for other in [one for one in self._members.values() if one.is_given_up]:
+                self._look_at(other, now)
 
     def hear_replicas(self, is_heard: bool, now: float) -> None:
         """Whether the other replicas are heard: while not, those appliances are believed that only they hear."""

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 
 import aiohttp
 
@@ -82,21 +83,29 @@ class Prober:
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _ask(self, session: aiohttp.ClientSession, name: str, url: str) -> None:
-        if await answers(session, url):
+        sign = await look(session, url)
+        if sign is Sign.ANSWERS:
             self._turns.answered(name)
             self._fleet.probe_answered(name, self._clock())
         elif self._turns.failed(name, self._clock()):
             logger.warning("a silent appliance does not answer and is lost", extra={"appliance": name})
-            self._fleet.probe_failed(name, self._clock())
+            self._fleet.probe_failed(name, self._clock(), is_refused=sign is Sign.REFUSES)
 
 
-async def answers(session: aiohttp.ClientSession, url: str) -> bool:
-    """Whether an appliance answers, whatever it says: who is full or lacks a file lives.
+class Sign(Enum):
+    """What there is of an appliance."""
 
-    Its certificate is not looked at: nothing is told and nothing believed but that somebody is there.
-    """
+    ANSWERS = auto()  # whatever it says: who is full or lacks a file lives
+    REFUSES = auto()  # its machine is there, and nobody listens on it
+    NOTHING = auto()
+
+
+async def look(session: aiohttp.ClientSession, url: str) -> Sign:
+    """Its certificate is not looked at: nothing is told and nothing believed but that somebody is there."""
     try:
         async with session.options(f"{url}/v1/", timeout=_TIMEOUT, allow_redirects=False, ssl=False):
-            return True
+            return Sign.ANSWERS
+    except aiohttp.ClientConnectorError as error:
+        return Sign.REFUSES if isinstance(error.os_error, ConnectionRefusedError) else Sign.NOTHING
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return False
+        return Sign.NOTHING

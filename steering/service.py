@@ -420,12 +420,22 @@ async def _allow_any_page(_: web.Request, response: web.StreamResponse) -> None:
 @contextlib.asynccontextmanager
 async def _cancelled_at_the_end() -> AsyncIterator[Callable[[Any], None]]:
     tasks: list[asyncio.Task[None]] = []
+
+    def start(work: Any) -> None:
+        tasks.append(asyncio.create_task(work))
+        tasks[-1].add_done_callback(_say_if_failed)
+
     try:
-        yield lambda work: tasks.append(asyncio.create_task(work))
+        yield start
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a part of steering ended; the rest goes on without it", exc_info=error)
 
 
 async def _read_report(request: web.Request) -> Report:

@@ -33,17 +33,20 @@ _REPORTS_EVERY_S, _WORKERS = 2.0, 10
     metavar="N",
     help="A second, to this worker; default a tenth of the fleet's.",
 )
+@click.option(
+    "--even", is_flag=True, help="No title and no site is more popular than another: the worst case of caches."
+)
 @click.option("--json", "json_file", metavar="FILE|-", help="Also the result as JSON; - prints it instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def steering(
-    quick: bool, seconds: float, rounds: int, reports: float | None, json_file: str | None, quiet: bool
+    quick: bool, seconds: float, rounds: int, reports: float | None, even: bool, json_file: str | None, quiet: bool
 ) -> None:
     """Session starts and polls of one worker: 18,000 appliances, 6,000 sites, 10,000 titles, 1.25 M prefixes.
 
     Tokens and decision log are on, and reports come in. The service has one core, everything else the others.
     """
     document.demand_writable(json_file)
-    size = world.QUICK if quick else world.FULL
+    size = (world.QUICK if quick else world.FULL)._replace(is_even=even)
     if quick:
         seconds, rounds = 0.5, 1
     plan = Plan(size, seconds, rounds, reports or size.appliances / _REPORTS_EVERY_S / _WORKERS)

@@ -1,4 +1,4 @@
-"""A process that is all the players: `python -m bench.steering.load CORES HOST PORT SITES PER_SITE TITLES IPV4 IPV6`.
+"""A process that is all the players: `python -m bench.steering.load CORES HOST PORT` and the Size.
 
 To find the peak each connection asks again as soon as it is answered. For latency, requests are due at even moments,
 whether or not those before are answered, and time counts from the moment at which one was due: a stall then shows in
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import sys
 import time
 from collections import deque
@@ -161,9 +160,8 @@ class Players:
 
     def __init__(self, host: str, port: int, size: world.Size) -> None:
         self._where = host, port
-        chance = random.Random("players")
-        clients = world.clients(world.prefixes(size), min(_DISTINCT, size.ipv4))
-        titles = chance.choices(world.titles(size), k=len(clients))
+        clients = world.clients(size, world.prefixes(size), min(_DISTINCT, size.ipv4))
+        titles = world.asked_for(size, len(clients))
         self._requests = {
             form: [composed.start(form, title, client) for title, client in zip(titles, clients, strict=True)]
             for form in ("hls", "dash")
@@ -204,7 +202,7 @@ class Players:
 def main(arguments: Sequence[str]) -> None:
     cores, host, port, *numbers = arguments
     stay_on(cores)
-    players = Players(host, int(port), world.Size(*map(int, numbers)))
+    players = Players(host, int(port), world.read_size(numbers))
     uvloop.run(answer_questions(players.answer))
 
 

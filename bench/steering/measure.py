@@ -53,7 +53,9 @@ async def measure(plan: Plan, folder: Path, reporter: Reporter) -> tuple[list[Ro
         f"in all, to the worker that is measured ({reports['left_out']} were left out as it was behind, "
         f"{reports['refused']} were refused)",
         f"{told['share_placed']:.0%} of the sessions were sent to an appliance first, the others to the origin",
-        "session starts are spread evenly over the titles, and over the prefixes of the table",
+        "every title and every prefix is asked for as often as any other"
+        if size.is_even
+        else "popular titles and large sites are asked for more (Zipf's law, exponent 0.8)",
         "packages have the segments of films, without media; each appliance holds 100 titles or half of them",
         "latency is from the moment at which a request was due (open loop, half of the peak's median)",
         "a peak is the best of its rounds: whatever else the machine does only takes away from it",

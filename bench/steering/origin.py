@@ -19,7 +19,7 @@ from encoder.package import MANIFEST_NAME
 def main(arguments: Sequence[str]) -> None:
     *numbers, option, ready_file = arguments
     assert option == "--ready-file"
-    uvloop.run(_serve(world.Size(*map(int, numbers)), Path(ready_file)))
+    uvloop.run(_serve(world.read_size(numbers), Path(ready_file)))
 
 
 async def _serve(size: world.Size, ready_file: Path) -> None:

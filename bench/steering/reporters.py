@@ -146,7 +146,7 @@ async def _run(host: str, port: int, size: world.Size, rate: float) -> None:
 def main(arguments: Sequence[str]) -> None:
     cores, host, port, rate, *numbers = arguments
     stay_on(cores)
-    uvloop.run(_run(host, int(port), world.Size(*map(int, numbers)), float(rate)))
+    uvloop.run(_run(host, int(port), world.read_size(numbers), float(rate)))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Stage:
 async def stage(folder: Path, size: world.Size, table: Path, reports_per_s: float) -> AsyncIterator[Stage]:
     """Raises ProcessFailed."""
     ours, theirs = _cores()
-    numbers = [str(number) for number in size]
+    numbers = [str(int(number)) for number in size]
     origin = Process("origin", folder, "bench.steering.origin", numbers)
     service = Process("steering", folder, "steering", ["serve", "--config", str(folder / "steering.toml")])
     helpers: list[Dialogue] = []

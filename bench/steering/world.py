@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -23,6 +23,9 @@ _WITH_ALTERNATE = 1 / 3
 # Films of 20 to 120 minutes; so many different ones, told apart by their titles.
 _SHAPES = 40
 _LADDER = ((234, 400), (360, 900), (480, 1600), (720, 3000), (1080, 5500), (2160, 14000))  # height, kbit/s
+# How much more popular titles and large sites are asked for: Zipf's law with the exponent that requests have (Breslau
+# and others, "Web Caching and Zipf-like Distributions", 1999: 0.64 to 0.83).
+_SKEW = 0.8
 _HELD_BY_EACH = 100  # titles; all of an appliance's would only be more of the same in memory
 
 
@@ -34,10 +37,17 @@ class Size(NamedTuple):
     titles: int
     ipv4: int  # prefixes, as the next
     ipv6: int
+    is_even: bool = False  # every title and every prefix is asked for as often as any other
 
     @property
     def appliances(self) -> int:
         return self.sites * self.per_site
+
+
+def read_size(numbers: Sequence[str]) -> Size:
+    """What `Size` was as the arguments of a process."""
+    sites, per_site, titles, ipv4, ipv6, is_even = map(int, numbers)
+    return Size(sites, per_site, titles, ipv4, ipv6, bool(is_even))
 
 
 FULL = Size(sites=6_000, per_site=3, titles=10_000, ipv4=1_000_000, ipv6=250_000)
@@ -94,15 +104,35 @@ def prefixes(size: Size) -> dict[tuple[int, int, int], tuple[str, ...]]:
     return table
 
 
-def clients(table: dict[tuple[int, int, int], tuple[str, ...]], count: int) -> list[str]:
-    """Addresses that the table covers: one in six is IPv6, as in the table."""
+def clients(size: Size, table: Mapping[tuple[int, int, int], tuple[str, ...]], count: int) -> list[str]:
+    """Addresses that the table covers: one in six is IPv6, as in the table. Large sites have more of them."""
     chance = random.Random("clients")
+    if size.is_even:
+        drawn = chance.choices(list(table), k=count)
+    else:
+        of_site: dict[str, list[tuple[int, int, int]]] = {}
+        for prefix, sites in table.items():
+            of_site.setdefault(sites[0], []).append(prefix)
+        names = sorted(of_site)
+        chance.shuffle(names)
+        chosen = chance.choices(names, _popularity(len(names)), k=count)
+        drawn = [chance.choice(of_site[site]) for site in chosen]
     told = []
-    for version, network, length in chance.choices(list(table), k=count):
+    for version, network, length in drawn:
         bits = 32 if version == 4 else 128
         number = network + chance.randrange(1 << (bits - length))
         told.append(str(IPv4Address(number) if version == 4 else IPv6Address(number)))
     return told
+
+
+def asked_for(size: Size, count: int) -> list[str]:
+    """The titles of so many sessions."""
+    chance, known = random.Random("audience"), titles(size)
+    return chance.choices(known, None if size.is_even else _popularity(len(known)), k=count)
+
+
+def _popularity(count: int) -> list[float]:
+    return [rank**-_SKEW for rank in range(1, count + 1)]
 
 
 def titles(size: Size) -> list[str]:

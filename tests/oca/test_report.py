@@ -142,3 +142,8 @@ def test_a_damaged_report_is_refused_or_a_report_and_nothing_else() -> None:
                 break
         with suppress(MessageError):
             decode_report(bytes(data))
+
+
+def test_a_report_nested_without_end_is_no_report() -> None:
+    with pytest.raises(MessageError, match="not a report"):
+        decode_report(b'{"format":' + b"[" * 100_000)

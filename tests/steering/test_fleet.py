@@ -367,6 +367,15 @@ def test_when_nobody_of_many_sites_answers_it_is_our_line_that_is_cut() -> None:
     assert len(fleet.silent(40)) == 20
 
 
+def test_where_a_machine_refuses_our_line_is_good_and_who_does_not_answer_is_lost() -> None:
+    fleet = Fleet(LOST_AFTER)
+    for number in range(20):
+        fleet.take(report(f"a{number}", site=f"site-{number % 4}"), 8 + number / 10)
+    for number in range(20):
+        fleet.probe_failed(f"a{number}", 20, is_refused=number == 7)
+    assert healths(fleet, 20) == {Health.LOST}
+
+
 def test_who_did_not_answer_while_we_were_cut_off_has_time_to_report_again() -> None:
     fleet = Fleet(LOST_AFTER)
     for number in range(20):

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from steering.fleet import Fleet, Health
-from steering.probe import Prober, Turns, answers
+from steering.probe import Prober, Sign, Turns, look
 from tests.steering.conftest import Clock
 from tests.steering.values import report
 from tests.waiting import until
@@ -52,9 +52,9 @@ async def test_any_answer_is_a_sign_of_life() -> None:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", unavailable)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        assert await answers(session, f"http://127.0.0.1:{server.port}")
-        assert not await answers(session, NOBODY)
-        assert not await answers(session, "http://[nonsense")
+        assert await look(session, f"http://127.0.0.1:{server.port}") is Sign.ANSWERS
+        assert await look(session, NOBODY) is Sign.REFUSES
+        assert await look(session, "http://[nonsense") is Sign.NOTHING
 
 
 async def test_when_all_are_silent_those_that_answer_are_believed_and_the_others_lost(clock: Clock) -> None:
