@@ -167,9 +167,12 @@ class Players:
             for form in ("hls", "dash")
         }
         self._clients = clients
+        self._titles = world.titles(size)
         self._next = {form: itertools.cycle(requests) for form, requests in self._requests.items()}
 
     async def answer(self, question: Mapping[str, Any]) -> object:
+        if question["ask"] == "titles":
+            return await self._ask_for_each_title()
         if question["ask"] == "sessions":
             return await self._begin_sessions(question["count"])
         run = Run(self._next[question["what"]])
@@ -177,6 +180,19 @@ class Players:
         if question["rate"]:
             return await run.paced(question["seconds"], question["rate"])
         return await run.peak(question["seconds"])
+
+    async def _ask_for_each_title(self) -> object:
+        """One session of each, so that its manifests are made; how long that took."""
+        began = time.monotonic()
+
+        async def ask(titles: Sequence[str]) -> None:
+            run = Run(iter([composed.start("hls", title, self._clients[0]) for title in titles]))
+            await run.connect(*self._where, 1)
+            await run.collect(len(titles))
+
+        shares = [self._titles[first::_BEGINNING] for first in range(min(_BEGINNING, len(self._titles)))]
+        await asyncio.gather(*map(ask, shares))
+        return {"seconds": time.monotonic() - began}
 
     async def _begin_sessions(self, count: int) -> object:
         """Sessions that polls will be of; the first one's token, pathway and client."""

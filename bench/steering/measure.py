@@ -40,6 +40,8 @@ async def measure(plan: Plan, folder: Path, reporter: Reporter) -> tuple[list[Ro
     reporter.say(f"{size.titles} titles, {size.appliances} appliances in {size.sites} sites")
     async with stage(folder, size, path, plan.reports_per_s) as running:
         rows += _measured_start(running)
+        warmed = await running.players.ask(_ANSWER_LIMIT_S, ask="titles")
+        rows.append(row("start", "until every title was asked for once, s", [warmed["seconds"]], "makes its manifests"))
         told = await running.players.ask(_ANSWER_LIMIT_S, ask="sessions", count=_SESSIONS)
         for what, case in CASES.items():
             reporter.say(case)
