@@ -23,6 +23,8 @@ _SESSIONS = 5_000
 _ANSWER_LIMIT_S = 300.0
 _POLL_EVERY_S = 0.1
 _MEBI = 1024 * 1024
+# It has settled when it was not calmer by so much of a core, so many times in a row.
+_CALMER, _CALM_LOOKS, _SETTLE_LIMIT_S = 0.03, 2, 180.0
 
 
 class Plan(NamedTuple):
@@ -42,6 +44,7 @@ async def measure(plan: Plan, folder: Path, reporter: Reporter) -> tuple[list[Ro
         rows += _measured_start(running)
         warmed = await running.players.ask(_ANSWER_LIMIT_S, ask="titles")
         rows.append(row("start", "until every title was asked for once, s", [warmed["seconds"]], "makes its manifests"))
+        rows.append(await _settle(running, plan))
         told = await running.players.ask(_ANSWER_LIMIT_S, ask="sessions", count=_SESSIONS)
         for what, case in CASES.items():
             reporter.say(case)
@@ -109,6 +112,17 @@ async def _measure_requests(running: Stage, plan: Plan, what: str, case: str) ->
     for name, key in (("p50", "p50_s"), ("p99", "p99_s"), ("p99.9", "p999_s")):
         rows.append(row(case, f"{name} at half load, ms", [one[key] * 1000 for one in paced], f"{half:.0f} a second"))
     return rows
+
+
+async def _settle(running: Stage, plan: Plan) -> Row:
+    """Waits until the service has done what comes after a start: the journal's first hour, manifests made ahead."""
+    began = time.monotonic()
+    share = await _cpu_share(running, plan.seconds)
+    calm = 0
+    while calm < _CALM_LOOKS and time.monotonic() - began < _SETTLE_LIMIT_S:
+        before, share = share, await _cpu_share(running, plan.seconds)
+        calm = calm + 1 if share > before - _CALMER else 0
+    return row("start", "until it had settled, s", [time.monotonic() - began], f"then {share:.0%} of the core is used")
 
 
 async def _cpu_share(running: Stage, seconds: float) -> float:
