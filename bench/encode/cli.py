@@ -31,7 +31,7 @@ def encode(clips: tuple[Path, ...], preset: str, json_file: str | None, quiet: b
     """
     document.demand_writable(json_file)
     reporter = Reporter(quiet=quiet)
-    settings = EncoderSettings(preset=preset)
+    settings = EncoderSettings(preset=preset, ladder="per-title")
     found = []
     for clip in clips or (CLIP,):
         with tempfile.TemporaryDirectory(prefix="nearcast-bench-") as folder:
