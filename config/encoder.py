@@ -8,7 +8,8 @@ from pathlib import Path
 from config.field import BYTES, DURATION, INTEGER, PATH, choice, setting
 
 # x264's own, but for "placebo", which costs many times the processor time for nothing that can be seen.
-_PRESET = choice("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_PRESET = choice(*PRESETS)
 
 
 _LADDER = choice("per-title", "fixed")

@@ -36,6 +36,7 @@ PURE = (
     "bench.playback",
     "bench.presentation",
     "bench.result",
+    "bench.rows",
     "bench.steering.composed",
     "bench.steering.result",
     "encoder.allotment",

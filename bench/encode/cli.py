@@ -7,21 +7,22 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench import document
 from bench.delivery.machine import commit, machine
 from bench.demo import CLIP
 from bench.encode.measure import measure_clip, rows
 from bench.encode.result import EncodeResult
-from config.encoder import EncoderSettings
+from bench.rows import tables
+from config.encoder import PRESETS, EncoderSettings
 from config.progress import Reporter, is_terminal
 
 
 @click.command("encode")
 @click.argument("clips", metavar="[CLIP...]", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--preset", default="medium", show_default=True, help="x264's, of all subjects.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's, of all subjects."
+)
 @click.option("--json", "json_file", metavar="FILE|-", help="Also the result as JSON; - prints it instead of a table.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def encode(clips: tuple[Path, ...], preset: str, json_file: str | None, quiet: bool) -> None:
@@ -43,13 +44,5 @@ def encode(clips: tuple[Path, ...], preset: str, json_file: str | None, quiet: b
 
 def _print(result: EncodeResult) -> None:
     console = Console() if is_terminal() else Console(width=160)
-    for case in dict.fromkeys(row.case for row in result.results):
-        table = Table(title=case, title_justify="left")
-        for name in ("metric", "who", "mean", "range", "must / aim", "reaches", "note"):
-            table.add_column(name, no_wrap=name != "note")
-        for row in (row for row in result.results if row.case == case):
-            spread = f"{row.min:.3g} to {row.max:.3g}" if row.min != row.max else ""
-            goals = "" if row.must is None else f"{row.must:.3g} / {row.aim:.3g}"
-            cells = [row.metric, row.subject, f"{row.median:.4g}", spread, goals, row.verdict, row.note]
-            table.add_row(*(Text(cell) for cell in cells))
+    for table in tables(result.results):
         console.print(table)

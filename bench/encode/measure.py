@@ -21,7 +21,7 @@ from bench.encode.result import (
     row,
 )
 from bench.encode.subjects import Made, fixed, ours
-from bench.fill.result import Row
+from bench.rows import Row
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder.probe import read_film

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.encode.curves import BdRate
-from bench.fill.result import OURS, Row
+from bench.rows import OURS, Row
 
 # (must, aim): parts of the bits, of the final ladder's processor time, or points of VMAF.
 BD_APPLE, BD_SAME_GOP, BD_WORST = (-0.20, -0.35), (-0.08, -0.20), (0.02, 0.0)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bench.failover.outcome import Outcome
-from bench.fill.result import OURS, Row
+from bench.rows import OURS, Row
 
 # What a region's loss may add to the time that pictures stand still.
 STALLED_MUST = 1.2

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench import document
 from bench.delivery.machine import commit, machine
-from bench.fill.result import FillResult, Row, ratios
+from bench.fill.result import FillResult, ratios
+from bench.rows import Row, tables
 from config.progress import Reporter, is_terminal
 
 # Of demand; and of the planner and the transfer, which read no files.
@@ -69,16 +68,7 @@ def _wanted(only: str) -> Sequence[str]:
 def _print(result: FillResult) -> None:
     """A table for each case; wide ones where nobody's terminal limits them."""
     console = Console() if is_terminal() else Console(width=160)
-    for case in dict.fromkeys(row.case for row in result.results):
-        table = Table(title=case, title_justify="left")
-        for name in ("metric", "who", "mean", "range", "must / aim / limit", "reaches", "note"):
-            table.add_column(name, no_wrap=name != "note")
-        for row in (row for row in result.results if row.case == case):
-            spread = f"{row.min:.4g} to {row.max:.4g}" if row.min != row.max else ""
-            goals = " / ".join("-" if goal is None else f"{goal:.3g}" for goal in (row.must, row.aim, row.limit))
-            goals = "" if goals == "- / - / -" else goals
-            cells = [row.metric, row.subject, f"{row.median:.4g}", spread, goals, row.verdict, row.note]
-            table.add_row(*(Text(cell) for cell in cells))
+    for table in tables(result.results):
         console.print(table)
     for note in result.notes:
         click.echo(f"note: {note}")

@@ -12,10 +12,10 @@ from bench.fill.evening import expectations
 from bench.fill.nightly import measure_nightly
 from bench.fill.policies import measure_policies
 from bench.fill.reading import Halves, Lists, merged, read, read_halves, read_lists
-from bench.fill.result import Row
 from bench.fill.reveal import evenings
 from bench.fill.seasons import measure_halves
 from bench.fill.within import measure_within
+from bench.rows import Row
 from config.progress import Reporter
 
 CASES = ("daily", "within", "policies", "halves")

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.fill.reading import Floats, Lists
-from bench.fill.result import OURS
 from bench.fill.reveal import Evening
+from bench.rows import OURS
 from config.progress import Reporter
 from fill.forecast.boosted import Boosted, Lessons, earned, learn
 from fill.forecast.counts import decay

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.fill.evening import PERSISTENCE, Expectations
 from bench.fill.reading import Lists
-from bench.fill.result import OURS, Row
+from bench.rows import OURS, Row
 
 GOALS = {10: (0.55, 0.60), 25: (0.54, 0.58)}
 BIG = frozenset({"US", "GB", "DE", "BR", "IN", "JP"})

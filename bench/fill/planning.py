@@ -31,7 +31,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.fill.clusters import moved_by_loss
 from bench.fill.network import write_night
-from bench.fill.result import OURS, Row
+from bench.rows import OURS, Row
 from config.progress import Reporter
 from fill.planner.bulk_files import Feed, decode_diff, decode_held
 from fill.planner.kernels import NOTHING

@@ -24,10 +24,11 @@ import numpy as np
 
 from bench.fill.evening import PERSISTENCE, Expectations
 from bench.fill.reading import Floats, Ints
-from bench.fill.result import OURS, Row, spread
+from bench.fill.result import spread
 from bench.fill.reveal import Evening
 from bench.fill.stream import NOISE, Stream, draw, shares
 from bench.fill.within import learned_rule
+from bench.rows import OURS, Row
 from config.progress import Reporter
 from fill.forecast.within import Posterior, Rule, prefer
 

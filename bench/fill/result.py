@@ -1,4 +1,4 @@
-"""What a run of `nearcast bench fill` came to: rows with what they must reach, ratios, and the document of both.
+"""What a run of `nearcast bench fill` came to: rows, ratios, and the document of both.
 
 Pure.
 """
@@ -10,41 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bench.delivery.result import Ratio
-
-OURS = "nearcast"
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of one subject in one case; min and max are the interval or spread that `note` names."""
-
-    subject: str
-    case: str
-    metric: str
-    median: float
-    min: float
-    max: float
-    must: float | None = None
-    aim: float | None = None
-    limit: float | None = None  # what cannot be exceeded, whatever is done
-    more_is_better: bool = True
-    note: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """Which of its goals it reaches; empty if it has none."""
-        if self.must is None:
-            return ""
-        if self.aim is not None and self._reaches(self.aim):
-            return "aim"
-        if self._reaches(self.must):
-            return "must"
-        is_out_of_reach = self.limit is not None and (
-            self.limit < self.must if self.more_is_better else self.limit > self.must
-        )
-        return "out of reach" if is_out_of_reach else "short"
-
-    def _reaches(self, goal: float) -> bool:
-        return self.median >= goal if self.more_is_better else self.median <= goal
+from bench.rows import OURS, Row
 
 
 class FillResult(msgspec.Struct, frozen=True, kw_only=True):

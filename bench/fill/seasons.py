@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.fill.reading import Floats, Halves
-from bench.fill.result import OURS, Row
+from bench.rows import OURS, Row
 from config.progress import Reporter
 from fill.forecast.catalogue import ROUNDS, by_cohort, chosen, expected
 from fill.forecast.terms import Term, minutes_of

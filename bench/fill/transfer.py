@@ -28,9 +28,9 @@ import msgspec
 from bench.errors import BenchError
 from bench.fill.films import make_film
 from bench.fill.kills import kill_nights
-from bench.fill.result import Row
 from bench.fill.viewers import Seen
 from bench.processes import Process
+from bench.rows import Row
 from config.progress import Reporter
 from fill.transfer.parent import Parent
 from oca import messages

@@ -15,9 +15,10 @@ import numpy as np
 
 from bench.fill.evening import PERSISTENCE, PRIOR, Expectations
 from bench.fill.reading import Floats, Ints
-from bench.fill.result import OURS, Row, spread
+from bench.fill.result import spread
 from bench.fill.reveal import Evening
 from bench.fill.stream import Stream, draw, shares
+from bench.rows import OURS, Row
 from config.progress import Reporter
 from fill.forecast.within import ADMIT_AT, RULES, Posterior, Rule, Served, learn_rule
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from bench.errors import ProcessFailed
-from bench.fill.result import Row
+from bench.rows import Row
 from bench.steering import composed, table, world
 from bench.steering.result import row
 from bench.steering.stage import TTL_S, Stage, cpu_s, memory, stage

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.fill.result import Row
+from bench.rows import Row
 
 OURS = "nearcast"
 

@@ -10,10 +10,10 @@ from bench.fill.demand import measure
 from bench.fill.evening import expectations
 from bench.fill.policies import _kept
 from bench.fill.reading import Lists, read_lists
-from bench.fill.result import OURS, Row
 from bench.fill.reveal import Evening, evenings
 from bench.fill.sample import HALVES_HEADER, LISTS_HEADER, halves, lists
 from bench.fill.stream import draw
+from bench.rows import OURS, Row
 from config.progress import Reporter
 from tests.bench.fill.files import to_csv
 

@@ -8,9 +8,9 @@ import pytest
 from bench.fill.evening import expectations
 from bench.fill.policies import measure_policies
 from bench.fill.reading import Lists, read_lists
-from bench.fill.result import OURS
 from bench.fill.reveal import evenings
 from bench.fill.sample import LISTS_HEADER
+from bench.rows import OURS
 from config.progress import Reporter
 
 QUIET = Reporter(quiet=True)

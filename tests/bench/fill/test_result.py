@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.fill.result import OURS, Row, ratios, spread
+from bench.fill.result import ratios, spread
+from bench.rows import OURS, Row
 
 
 def row(value: float, subject: str = OURS, **more: float | bool) -> Row:
