@@ -7,6 +7,7 @@
 const KEPT = 240; // pictures of 57 kB each
 const WIDTH = 160;
 const LIMIT_MS = 8000; // of one request, or of decoding one picture
+const AGAIN_MS = 20; // between two looks for a picture that a decoder has not given out yet
 const FAILURES = 3; // in a row, and pictures are given up
 
 // `base()` is the URL of the package's folder on the appliance in use, "" while none is known; `onready(time)` is told
@@ -107,12 +108,22 @@ async function open({ codecs, init }, base) {
     const shown = event(video, "seeked");
     video.currentTime = frame.start + 0.001;
     await shown;
-    const canvas = document.createElement("canvas");
-    canvas.width = WIDTH;
-    canvas.height = Math.round((WIDTH * video.videoHeight) / video.videoWidth);
-    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-    return canvas;
+    return drawn(video);
   };
+}
+
+// A canvas with what the video shows. A browser may say "seeked" before it can give the picture out, and draws nothing
+// until then; a film's pictures are opaque, so a transparent corner means that nothing was drawn.
+async function drawn(video) {
+  const canvas = document.createElement("canvas");
+  canvas.width = WIDTH;
+  canvas.height = Math.round((WIDTH * video.videoHeight) / video.videoWidth);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  for (const end = performance.now() + LIMIT_MS; performance.now() < end; await pause(AGAIN_MS)) {
+    context.drawImage(video, 0, 0, canvas.width, canvas.height);
+    if (context.getImageData(0, 0, 1, 1).data[3]) return canvas;
+  }
+  throw new Error("no picture");
 }
 
 function numberAt(frames, time) {
@@ -137,6 +148,10 @@ async function ask(url, headers = {}) {
   const response = await fetch(url, { headers, priority: "low", signal: AbortSignal.timeout(LIMIT_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   return response;
+}
+
+function pause(time_ms) {
+  return new Promise((resolve) => setTimeout(resolve, time_ms));
 }
 
 function event(target, name) {
