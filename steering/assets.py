@@ -14,7 +14,7 @@ INSTALL_COMMAND = "npm ci --prefix steering/web --ignore-scripts"
 # URL below /assets/lib/ -> file below node_modules. The packages hold 250 MB of builds; pages need these three.
 LIBRARIES = {
     "hls.js": "hls.js/dist/hls.min.mjs",
-    "dash.js": "dashjs/dist/modern/esm/dash.mediaplayer.min.js",
+    "dash.js": "dashjs/dist/modern/esm/dash.all.min.js",
     "shaka.js": "shaka-player/dist/shaka-player.compiled-es2021.js",
 }
 _OURS = (".js", ".css", ".svg")

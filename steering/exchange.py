@@ -27,8 +27,9 @@ from oca.report import Held
 from steering.catalog import Catalog
 from steering.database import Database, HeldRow, Incoming, Outgoing, Row, decode_held
 from steering.errors import DatabaseError
-from steering.fleet import Fleet, Health, Known, Stored
+from steering.fleet import Fleet, Known, Stored
 from steering.replicas import ALIVE_FOR_S, CHUNK, Heard, Replicas, Written
+from steering.roll import Health
 
 # Written, then read by the others at their own time: a report is everywhere after one and a half seconds at most.
 EXCHANGE_EVERY_S = 0.75

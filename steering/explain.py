@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from config.units import show_rate
-from steering.fleet import ORIGIN, Appliance, Health
+from steering.fleet import ORIGIN
 from steering.geography import distance_km
 from steering.nearby import ALTERNATE, NOTHING_MEASURED, OTHER, OWN, PEERINGS, Grade, Nearby, expected_ms
 from steering.ranking import (
@@ -30,6 +30,7 @@ from steering.ranking import (
     turn_of,
     unheard,
 )
+from steering.roll import Appliance, Health
 
 # Around the client so many are compared, those of the last site that makes them so many with it.
 _COMPARED = 24
@@ -87,10 +88,10 @@ def explain(
 def _around(decision: Decision, nearby: Nearby, rtts: Mapping[str, float]) -> list[Appliance]:
     placement, roll = decision.placement, nearby.roll
     found = list(roll.at(placement.site).values())
-    for grade, sites in nearby.place(placement).rungs(session_seed(decision.client, decision.content), rtts):
+    for grade, clusters in nearby.place(placement).rungs(session_seed(decision.client, decision.content), rtts):
         if grade.route == OTHER and len(found) >= _COMPARED:
             break
-        found += [one for site in sites for one in roll.at(site).values()]
+        found += [one for cluster in clusters for one in cluster.by_name.values()]
     return found
 
 

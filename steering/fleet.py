@@ -27,7 +27,6 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
@@ -35,9 +34,9 @@ from config.units import show_duration, show_rate
 from oca.errors import MessageError, NameInUse
 from oca.report import Answer, Held, Report
 from steering.admission import Discount, Reservations
-from steering.draws import salt_of
 from steering.errors import PolicyError
 from steering.experience import SOUND, Verdict
+from steering.roll import Appliance, Health, Roll
 
 # The pathway of every session that is not an appliance; no appliance may have its name.
 ORIGIN = "origin"
@@ -56,19 +55,8 @@ _LEAST_COMPANY = 2
 _MANY = 10
 # An appliance silent for so long was taken away; the fleet need not list it for ever.
 FORGOTTEN_AFTER_S = 7 * 86400.0
-# Sites that had nobody healthy and have again: so many are remembered for those who passed them over.
-MOST_REVIVED = 64
 # After a restart the appliances that steering knew are trusted for `lost_after`, unless it was down for longer.
 STALE_AFTER_S = 600.0
-
-
-class Health(StrEnum):
-    HEALTHY = "healthy"
-    FULL = "full"  # takes no new sessions, keeps those it has
-    STALLING = "stalling"  # its players wait
-    DRAINING = "draining"  # is being emptied
-    UNHEALTHY = "unhealthy"  # names problems of its own
-    LOST = "lost"  # is silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,44 +67,6 @@ class Known:
     held: Held
     held_version: str
     heard_at: float
-
-
-@dataclass(slots=True)
-class Appliance:
-    """An appliance as steering sees it now. It changes with every report and admission, and only the fleet changes it.
-
-    `salt` is its own number in draws.
-    """
-
-    name: str
-    site: str
-    url: str
-    health: Health
-    load_bps: int  # what it serves, and what was sent there since
-    capacity_bps: int
-    held: Held
-    cause: str = ""  # why this health, where it is not the load
-    share: float = 1.0  # the part of the sessions that it may be sent to
-    share_cause: str = ""
-    stale: str = ""  # why it is believed though it is silent
-    remark: str = ""  # what else is not as it says
-    salt: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.salt = salt_of(self.name)
-
-    @property
-    def spare_bps(self) -> int:
-        return max(0, self.capacity_bps - self.load_bps)
-
-    @property
-    def reason(self) -> str:
-        """Why this health, in words."""
-        words = self.cause or f"serves {show_rate(self.load_bps)} of {show_rate(self.capacity_bps)}"
-        if self.health is Health.FULL:
-            words += ", takes no new sessions"
-        remarks = "; ".join(remark for remark in (self.stale, self.remark) if remark)
-        return f"{words} ({remarks})" if remarks else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,60 +81,6 @@ class Stored:
     held_version: str
     age_s: float
     held_for_s: float = 0.0
-
-
-class Roll:
-    """The appliances as they stand, by name, by site, and those of a site that take sessions."""
-
-    def __init__(self, appliances: Iterable[Appliance] = ()) -> None:
-        self.by_name: dict[str, Appliance] = {}
-        self._at: dict[str, dict[str, Appliance]] = {}
-        self._healthy: dict[str, tuple[Appliance, ...]] = {}  # of a site; sites without one are not in it
-        self._ever: set[str] = set()
-        self.appeared: list[str] = []  # every site that an appliance ever stood at, in the order that they were seen
-        # Sites that nobody was healthy at, and now somebody is: how often, and the last of them. Who passed them over
-        # looks at them anew.
-        self.revivals = 0
-        self.revived: deque[str] = deque(maxlen=MOST_REVIVED)
-        for one in appliances:
-            self.add(one)
-
-    @property
-    def has_several_sites(self) -> bool:
-        return len(self._at) > 1
-
-    def at(self, site: str) -> Mapping[str, Appliance]:
-        return self._at.get(site, {})
-
-    def healthy_at(self, site: str) -> tuple[Appliance, ...]:
-        return self._healthy.get(site, ())
-
-    def add(self, appliance: Appliance) -> None:
-        self.by_name[appliance.name] = appliance
-        self._at.setdefault(appliance.site, {})[appliance.name] = appliance
-        if appliance.site not in self._ever:
-            self._ever.add(appliance.site)
-            self.appeared.append(appliance.site)
-        self.refresh(appliance.site)
-
-    def remove(self, appliance: Appliance) -> None:
-        del self.by_name[appliance.name]
-        here = self._at[appliance.site]
-        del here[appliance.name]
-        if not here:
-            del self._at[appliance.site]
-        self.refresh(appliance.site)
-
-    def refresh(self, site: str) -> None:
-        """Looks again who of the site is healthy."""
-        healthy = tuple(one for one in self.at(site).values() if one.health is Health.HEALTHY)
-        if not healthy:
-            self._healthy.pop(site, None)
-            return
-        if site not in self._healthy:
-            self.revivals += 1
-            self.revived.append(site)
-        self._healthy[site] = healthy
 
 
 @dataclass(slots=True)
@@ -245,6 +141,7 @@ class Fleet:
         self.replicas = 1
         self._members: dict[str, _Member] = {}
         self._replaced: dict[str, deque[str]] = {}  # name -> instances that a newer one took over from
+        self._news: set[str] = set()  # appliances that were seen anew since somebody asked which
         self._roll = Roll()
         # What is seen changes by a report, an admission, or when one of these moments has passed: of each appliance
         # the next, others in the heap are void.
@@ -332,7 +229,8 @@ class Fleet:
         """
         member = self._accept(msgspec.structs.replace(stored.report, held=None), now, now)
         member.known = Known(member.known.report, stored.held, stored.held_version, now)
-        member.seen.held, member.verdict = stored.held, verdict
+        self._hold(member)
+        member.verdict = verdict
         member.trusted_until, member.is_given_up = (-math.inf, True) if is_lost else (math.inf, False)
         member.reports_back = _RETURNED
         member.is_full |= is_full
@@ -344,10 +242,12 @@ class Fleet:
         member = self._members.get(name)
         if member is None:
             return
-        discount = member.discount
+        discount, reserved = member.discount, member.reserved
         discount.note_session(rate_bps)
-        member.reserved.add(int(rate_bps * discount.factor * self.replicas), now)
-        if self._weigh(member):
+        before = reserved.total_bps
+        reserved.add(int(rate_bps * discount.factor * self.replicas), now)
+        member.seen.load_bps += reserved.total_bps - before
+        if self._fill(member):
             self._look_at(member, now)
         elif member.uplink is not None:
             self._carry(member, now)
@@ -423,6 +323,11 @@ class Fleet:
     def known(self) -> dict[str, Known]:
         """Every appliance as it last reported, by name."""
         return {name: member.known for name, member in self._members.items()}
+
+    def news(self) -> set[str]:
+        """The appliances that reported, changed, joined or were forgotten since this was last asked."""
+        news, self._news = self._news, set()
+        return news
 
     def known_of(self, name: str) -> Known | None:
         member = self._members.get(name)
@@ -503,7 +408,7 @@ class Fleet:
         member.trusted_until = max(member.trusted_until, known.heard_at + self._lost_after)
         member.is_hearsay = member.is_given_up = member.is_gone = False
         member.known = known
-        seen.held = known.held
+        self._hold(member)
         if report.players is not None:
             member.discount.learn(report.serving_bps, report.players.sessions)
         if before.site != report.site:
@@ -512,6 +417,11 @@ class Fleet:
         member.reserved.pass_time(now)
         self._weigh(member)
         self._look_at(member, now)
+
+    def _hold(self, member: _Member) -> None:
+        if member.seen.held is not member.known.held:
+            member.seen.held = member.known.held
+            self._roll.hold(member.seen)
 
     def _move(self, member: _Member, site: str, now: float) -> None:
         seen, left, carried = member.seen, member.uplink, member.carried_bps
@@ -527,9 +437,15 @@ class Fleet:
     def _weigh(self, member: _Member) -> bool:
         """Takes the load up; whether the appliance became full, or free again."""
         seen, report = member.seen, member.known.report
-        load = seen.load_bps = report.serving_bps + member.reserved.total_bps
-        capacity = seen.capacity_bps = min(report.capacity_bps, self._largest_capacity_bps)
-        is_full = load >= (FREE_BELOW if member.is_full else FULL_AT) * capacity
+        seen.load_bps = report.serving_bps + member.reserved.total_bps
+        seen.capacity_bps = min(report.capacity_bps, self._largest_capacity_bps)
+        return self._fill(member)
+
+    def _fill(self, member: _Member) -> bool:
+        """Its load changed; whether it became full by that, or free again."""
+        seen = member.seen
+        self._roll.weigh(seen)
+        is_full = seen.load_bps >= (FREE_BELOW if member.is_full else FULL_AT) * seen.capacity_bps
         has_changed = is_full != member.is_full
         member.is_full = is_full
         return has_changed
@@ -563,6 +479,7 @@ class Fleet:
     def _look_at(self, member: _Member, now: float) -> None:
         """Sees one appliance anew."""
         known, seen = member.known, member.seen
+        self._news.add(seen.name)
         forgotten_at = known.heard_at + FORGOTTEN_AFTER_S
         if now > forgotten_at:
             self._forget(member)
@@ -574,8 +491,10 @@ class Fleet:
             member.is_gone |= not seen.stale and not member.is_given_up
         if known.report.capacity_bps > self._largest_capacity_bps:
             seen.remark = f"says it can serve {show_rate(known.report.capacity_bps)}, which is not believed"
+        was_partly, (seen.share, seen.share_cause) = seen.share < 1, self._share(member)
         self._set_health(member, *self._judge(member, now))
-        seen.share, seen.share_cause = self._share(member)
+        if was_partly != (seen.share < 1):
+            self._roll.refresh(seen.site)
         moment = next((one for one in (member.trusted_until, believed_until) if one >= now), forgotten_at)
         if seen.health is Health.FULL:
             # Perhaps of promises only, and no report will say that they are over while all are silent.

@@ -31,15 +31,15 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from steering.distances import Distances
-from steering.fleet import MOST_REVIVED, Roll
 from steering.geography import Point, distance_km
 from steering.paths import comparable
 from steering.recent import Recent
+from steering.roll import MOST_REVIVED, Cluster, Roll
 from steering.sites import By, Placement, Sites
 
 OWN, ALTERNATE, OTHER = 0, 1, 2
@@ -68,7 +68,7 @@ class Grade(NamedTuple):
     way: int  # which path, or which step of round trips
 
 
-Rung: TypeAlias = tuple[Grade, Sequence[str]]
+Rung: TypeAlias = tuple[Grade, Sequence[Cluster]]
 _GRADE_OF_OWN = Grade(OWN, 0, 0.0, 0)
 NOTHING_MEASURED: Mapping[str, float] = {}
 # What says where a client is, and not whose. A session's site may be where geography had placed it.
@@ -177,7 +177,7 @@ class Place:
     def __init__(self, nearby: Nearby, routes: Mapping[str, Grade], point: Point | None) -> None:
         self._nearby, self._routes, self.point = nearby, routes, point
         self._with_route: list[Rung] = [
-            (grade, (site,)) for site, grade in sorted(routes.items(), key=lambda one: one[1])
+            (grade, (nearby.roll.cluster(site),)) for site, grade in sorted(routes.items(), key=lambda one: one[1])
         ]
         self._grades: Recent[str, Grade] = Recent(4 * _KEPT_SITES)
         self._expected: Recent[str, float] = Recent(_KEPT_SITES)  # round trips in ms
@@ -186,19 +186,20 @@ class Place:
         self._revivals = -1 - MOST_REVIVED
 
     def rungs(self, seed: float, rtts: Mapping[str, float] = NOTHING_MEASURED) -> Iterator[Rung]:
-        """Sites by grade, the best first, but for those where nobody is healthy; of many equals some, by the seed.
+        """Clusters by grade, the best first, but for those where nobody is healthy; of many equals some, by the seed.
 
         `rtts` are the round trips that were measured to the client's network, in ms by site.
         """
         yield from self._with_route
-        for grade, sites in self._merged(rtts) if rtts else self._others():
+        for grade, clusters in self._merged(rtts) if rtts else self._others():
             if grade.way == UNKNOWN:
                 unknown = _some(
                     self._nearby.unknown(grade.peering, grade.cost, self.point is not None), seed, MOST_UNKNOWN
                 )
-                yield grade, [site for site in unknown if site not in rtts and site not in self._routes]
+                known = self._nearby.roll.cluster
+                yield grade, [known(site) for site in unknown if site not in rtts and site not in self._routes]
             else:
-                yield grade, sites if len(sites) == 1 else _some(sites, seed, MOST_EQUAL)
+                yield grade, clusters if len(clusters) == 1 else _some(clusters, seed, MOST_EQUAL)
 
     def grade(self, site: str, rtts: Mapping[str, float] = NOTHING_MEASURED) -> Grade:
         grade = self._static_grade(site)
@@ -233,16 +234,18 @@ class Place:
 
     def _merged(self, rtts: Mapping[str, float]) -> Iterator[Rung]:
         """The same when the ways to some sites were measured: those are where that puts them."""
-        measured: dict[Grade, list[str]] = {}
+        measured: dict[Grade, list[Cluster]] = {}
         for site, way in self._measured(rtts).items():
             grade = self._static_grade(site)
             if grade.route == OTHER:
-                measured.setdefault(Grade(OTHER, grade.peering, grade.cost, way), []).append(site)
-        waiting = sorted(measured.items(), reverse=True)
-        for grade, sites in self._others():
+                measured.setdefault(Grade(OTHER, grade.peering, grade.cost, way), []).append(
+                    self._nearby.roll.cluster(site)
+                )
+        waiting = sorted(measured.items(), key=_grade_of, reverse=True)
+        for grade, clusters in self._others():
             while waiting and waiting[-1][0] < grade:
                 yield waiting.pop()
-            left = [site for site in sites if site not in rtts]
+            left = [cluster for cluster in clusters if cluster.site not in rtts]
             if waiting and waiting[-1][0] == grade:
                 left += waiting.pop()[1]
             if left or grade.way == UNKNOWN:
@@ -283,11 +286,11 @@ class Place:
         is_beyond = not self._is_whole and (not self._kept or grade > self._kept[-1][0])
         if grade.route != OTHER or grade.way == UNKNOWN or is_beyond:
             return
-        at = bisect_left(self._kept, grade, key=_grade_of)
+        at, cluster = bisect_left(self._kept, grade, key=_grade_of), self._nearby.roll.cluster(site)
         if at == len(self._kept) or self._kept[at][0] != grade:
-            self._kept.insert(at, (grade, (site,)))
-        elif site not in self._kept[at][1]:
-            self._kept[at] = grade, tuple(sorted((*self._kept[at][1], site)))
+            self._kept.insert(at, (grade, (cluster,)))
+        elif cluster not in self._kept[at][1]:
+            self._kept[at] = grade, tuple(sorted((*self._kept[at][1], cluster), key=lambda one: one.site))
 
     def _keep(self, most: int) -> None:
         """Looks at all sites, and keeps the nearest `most` where somebody is healthy, and all that are as near."""
@@ -296,12 +299,13 @@ class Place:
         for grade, sites in self._all():
             if _count(self._kept) >= max(most, _KEPT_SITES):
                 return
-            alive = tuple(site for site in sites if site not in self._routes and self._nearby.roll.healthy_at(site))
+            around = (self._nearby.roll.cluster(site) for site in sites if site not in self._routes)
+            alive = tuple(cluster for cluster in around if self._nearby.roll.is_healthy(cluster))
             if alive or grade.way == UNKNOWN:
                 self._kept.append((grade, alive))
         self._is_whole = True
 
-    def _all(self) -> Iterator[Rung]:
+    def _all(self) -> Iterator[tuple[Grade, Sequence[str]]]:
         for group in self._nearby.groups():
             if self.point is not None:
                 for way, sites in _by_way(group.distances, self.point):
@@ -323,11 +327,11 @@ def _by_way(distances: Distances, point: Point) -> Iterator[tuple[int, list[str]
         yield int(ways[order[start]]), [names[number] for number in order[start:end].tolist()]
 
 
-def _some(sites: Sequence[str], seed: float, most: int) -> Sequence[str]:
-    if len(sites) <= most:
-        return sites
-    start = int(seed * len(sites))
-    return (*sites[start : start + most], *sites[: max(0, start + most - len(sites))])
+def _some(around: Sequence[Any], seed: float, most: int) -> Sequence[Any]:
+    if len(around) <= most:
+        return around
+    start = int(seed * len(around))
+    return (*around[start : start + most], *around[: max(0, start + most - len(around))])
 
 
 def _square(point: Point | None) -> Point | None:
@@ -337,9 +341,9 @@ def _square(point: Point | None) -> Point | None:
     return Point((north + 0.5) * _SQUARE, (east + 0.5) * _SQUARE)
 
 
-def _grade_of(rung: Rung) -> Grade:
+def _grade_of(rung: tuple[Grade, object]) -> Grade:
     return rung[0]
 
 
 def _count(rungs: Sequence[Rung]) -> int:
-    return sum(len(sites) for _, sites in rungs)
+    return sum(len(clusters) for _, clusters in rungs)

@@ -32,15 +32,18 @@ from enum import IntEnum
 from itertools import islice
 from math import log
 from sys import intern
+from typing import TypeAlias
 
 import msgspec
 
 from oca.report import EVERY_FILE
 from steering.cdns import Cdns
 from steering.cohorts import Policy
-from steering.draws import LEAST_WEIGHT, arrival, salt_of, seed_of, uniform
-from steering.fleet import ORIGIN, Appliance, Health, Roll
+from steering.draws import arrival, salt_of, seed_of, uniform
+from steering.fleet import ORIGIN
+from steering.holdings import BLOCK
 from steering.nearby import NOTHING_MEASURED, OTHER, OWN, Grade, Nearby, Place
+from steering.roll import OFFSETS, Appliance, Cluster, Health, Roll
 from steering.sites import Placement
 
 # Who may take a part of the sessions only draws that part by another number than it draws its place among others.
@@ -177,30 +180,28 @@ def begin(
 ) -> Decision:
     """Chooses the pathways of a new session. `rtts` are round trips measured to the client's network, in ms by site."""
     seed, most, local = session_seed(client, content), policy.most, placement.site
+    appliances, partly = nearby.roll.appliances, nearby.roll.partly
     usable: list[Candidate] = []
     spared: list[Candidate] = []
     # Where the first usable one stands, and whether one stands in another facility.
     first, has_others = "", most < 2
-    for _, sites in nearby.place(placement).rungs(seed, NOTHING_MEASURED if policy.by_distance else rtts):
-        for holding, equals in _by_holding(sites, nearby.roll, content):
-            if len(equals) > 1:
-                equals = _drawn(equals, holding, content, seed, local, policy)
-            for one in equals:
+    for _, clusters in nearby.place(placement).rungs(seed, NOTHING_MEASURED if policy.by_distance else rtts):
+        for holding, is_remote, _, number in _drawn(clusters, nearby.roll, content, seed, local, policy):
+            one = appliances[number]
+            assert one is not None
+            if partly[number // BLOCK] >> number % BLOCK & 1 and not is_in_share(one, seed):
+                spared.append(Candidate(one.name, one.url, one.site, _SPARED, holding, not is_remote))
+                continue
+            usable.append(Candidate(one.name, one.url, one.site, _USABLE, holding, not is_remote))
+            if not has_others:
                 site = one.site
-                if one.share < 1 and not is_in_share(one, seed):
-                    spared.append(Candidate(one.name, one.url, site, _SPARED, holding, site == local))
-                    continue
-                usable.append(Candidate(one.name, one.url, site, _USABLE, holding, site == local))
-                if not has_others:
-                    first = first or site
-                    has_others = site != first and nearby.facility(site) != nearby.facility(first)
-                if has_others and len(usable) >= most:
-                    break
+                first = first or site
+                has_others = site != first and nearby.facility(site) != nearby.facility(first)
             if has_others and len(usable) >= most:
                 break
         if has_others and len(usable) >= most:
             break
-    told = choose(usable + spared, most, nearby)
+    told = choose(usable + spared if spared else usable, most, nearby)
     told += _behind(seed, beyond, is_alone=not told)
     return _decision(client, content, placement, policy, nearby, told)
 
@@ -219,7 +220,9 @@ def follow(
 
     `is_young`: steering has just started, and appliances that it does not know may only not have reported yet.
     """
-    by_name, local, place = nearby.roll.by_name, placement.site, nearby.place(placement)
+    roll, local, place = nearby.roll, placement.site, nearby.place(placement)
+    by_name, healthy, partly = roll.by_name, roll.healthy, roll.partly
+    whole, part = roll.holdings.whole(content.key), roll.holdings.part(content.key)
     seed = 0.0
     ways: dict[str, int] = {}  # of sites without a route, as `grade_under_way` has it
     # Turn, the four parts of the grade, holding, and the order that was given.
@@ -227,8 +230,13 @@ def follow(
     for index, name in enumerate(client.listed):
         one = by_name.get(name)
         if one is not None:
-            site, turn, holding = one.site, _USABLE, holding_of(one, content)
-            if one.share < 1 or one.health is not _HEALTHY:
+            site, turn, holding = one.site, _USABLE, _NOTHING
+            block, bit = one.number // BLOCK, 1 << one.number % BLOCK
+            if whole[block] & bit:
+                holding = _WHOLE
+            elif part is not None and part[block] & bit:
+                holding = holding_of(one, content)
+            if partly[block] & bit or not healthy[block] & bit:
                 seed = seed or session_seed(client, content)
                 turn = turn_of(one, client, seed)
             route, peering, cost, way = place.grade(site)
@@ -253,42 +261,48 @@ def _decision(
     return Decision(client, content, placement, policy, (*told, *others), names, names)
 
 
-def _by_holding(sites: Sequence[str], roll: Roll, content: Content) -> list[tuple[Holding, list[Appliance]]]:
-    """The appliances of one grade, those first that hold most.
-
-    `holding_of` is written out here and `place_of` in `_drawn`: at some eight appliances a session they took 5 of its
-    14 us. That they say the same is tested with `steering.explain`, which calls them.
-    """
-    whole: list[Appliance] = []
-    part: list[Appliance] = []
-    nothing: list[Appliance] = []
-    key = content.key
-    for site in sites:
-        for one in roll.healthy_at(site):
-            held = one.held.get(key)
-            if not held:
-                nothing.append(one)
-            elif held is EVERY_FILE or _is_whole(held, content.files):
-                whole.append(one)
-            else:
-                part.append(one)
-    return [(_WHOLE, whole), (_PART, part), (_NOTHING, nothing)]
+# What it holds, whether it stands elsewhere than the client, what was drawn for it, and its number.
+_Draw: TypeAlias = tuple[Holding, bool, float, int]
 
 
 def _drawn(
-    equals: Sequence[Appliance], holding: Holding, content: Content, seed: float, local: str, policy: Policy
-) -> list[Appliance]:
-    """Those that hold as much as each other, the best first."""
-    loads = holding is _WHOLE and not policy.weighs_capacity
-    drawer = seed if holding is _WHOLE else content.seed
-    draws = []
-    for one in equals:
-        weight: float = one.capacity_bps - one.load_bps if loads else one.capacity_bps
-        if weight < LEAST_WEIGHT:
-            weight = LEAST_WEIGHT
-        draws.append((one.site != local, -log(1.0 - drawer * one.salt % 1.0) / weight, one.name, one))
-    draws.sort()
-    return [one for _, _, _, one in draws]
+    clusters: Sequence[Cluster], roll: Roll, content: Content, seed: float, local: str, policy: Policy
+) -> list[_Draw]:
+    """The appliances of one grade that take sessions, the best first.
+
+    `holding_of` and `place_of` are written out here over the roll's columns. That they say the same is tested with
+    `steering.explain`, which calls them.
+    """
+    healthy, salts = roll.healthy, roll.salts
+    whole_by_block, part_by_block = roll.holdings.whole(content.key), roll.holdings.part(content.key)
+    capacities = roll.capacity_bps
+    weights_of_whole = capacities if policy.weighs_capacity else roll.spare_bps
+    drawn: list[_Draw] = []
+    for cluster in clusters:
+        is_remote = cluster.site != local
+        for block in cluster.blocks:
+            standing = healthy[block]
+            if not standing:
+                continue
+            whole = whole_by_block[block]
+            part = part_by_block[block] if part_by_block is not None else 0
+            for offset in OFFSETS[standing]:
+                number = block * BLOCK + offset
+                holding, drawer, weights = _NOTHING, content.seed, capacities
+                if whole >> offset & 1:
+                    holding = _WHOLE
+                elif part >> offset & 1:
+                    holding = _holding_of_part(roll.appliances[number], content)
+                if holding is _WHOLE:
+                    drawer, weights = seed, weights_of_whole
+                drawn.append((holding, is_remote, -log(1.0 - drawer * salts[number] % 1.0) / weights[number], number))
+    if len(drawn) > 1:
+        drawn.sort()
+    return drawn
+
+
+def _holding_of_part(one: Appliance | None, content: Content) -> Holding:
+    return holding_of(one, content) if one is not None else _NOTHING
 
 
 def choose(usable: Sequence[Candidate], most: int, nearby: Nearby) -> list[Candidate]:
@@ -317,13 +331,13 @@ def _passed_over(
     client: Client, content: Content, local: str, nearby: Nearby, told: Sequence[str], first: Candidate
 ) -> list[Candidate]:
     """Of the client's own site some that are not told of, whoever could have served best before the others."""
-    here = nearby.roll.at(local)
-    if not here or (first.is_local and len(here) == len(nearby.roll.healthy_at(local))):
+    cluster = nearby.roll.cluster(local)
+    if first.is_local and cluster.is_whole:
         return []
     seed = session_seed(client, content)
     others = [
         Candidate(one.name, one.url, local, turn_of(one, client, seed), holding_of(one, content), is_local=True)
-        for one in islice(here.values(), _MOST_LOOKED_AT)
+        for one in islice(cluster.by_name.values(), _MOST_LOOKED_AT)
         if one.name not in told and not (first.is_local and one.health is Health.HEALTHY)
     ]
     return sorted(others, key=lambda one: (one.turn, one.name))[:MOST_PASSED_OVER]

@@ -34,7 +34,6 @@ from steering.decisions import DecisionLog
 from steering.director import Director, read_network
 from steering.errors import LogError, RequestError, TitleUnknown
 from steering.exchange import Exchange
-from steering.fleet import Health
 from steering.front.listener import Front
 from steering.journal.following import Follower
 from steering.metrics import Metrics
@@ -43,6 +42,7 @@ from steering.pathways import Format
 from steering.players import LARGEST_EVENTS, Answer, Asker, Players, preflight, problem, refusal, session_name
 from steering.probe import Prober
 from steering.replicas import Heard
+from steering.roll import Health
 
 # Larger reports are decoded by a thread: 64 KiB take 1.5 ms, and players' polls wait as long.
 _SMALL_REPORT = 64 * 1024
@@ -465,8 +465,14 @@ def _title_json(title: Title) -> dict[str, Any]:
             {"name": one.name, "width": one.width, "height": one.height, "bandwidth": one.bandwidth}
             for one in package.of_kind("video")
         ],
-        "audio": [{"name": one.name, "language": one.language, "label": one.label} for one in package.of_kind("audio")],
+        "audio": [
+            {"name": one.name, "language": one.language, "label": one.label}
+            for one in package.of_kind("audio")
+            if not one.version_of  # the same track in surround
+        ],
         "text": [{"name": one.name, "language": one.language, "label": one.label} for one in package.of_kind("text")],
+        "chapters": [{"start": one.start, "title": one.title} for one in package.chapters],
+        "licences": package.protection.licence_urls if package.protection is not None else {},
     }
 
 

@@ -19,7 +19,7 @@ from steering.decisions import why_not_nearest
 from steering.director import Director
 from steering.experience import Verdict
 from steering.explain import Explained
-from steering.fleet import Fleet, Health, Stored
+from steering.fleet import Fleet, Stored
 from steering.geography import distance_km
 from steering.journal.past import News, Offered, Past
 from steering.journal.records import Decides, Standing, Ways
@@ -30,6 +30,7 @@ from steering.replay.files import only_present
 from steering.replay.loads import Loads
 from steering.replay.plays import Play
 from steering.replay.tally import Sent
+from steering.roll import Health
 from steering.sites import By, Placement
 
 # Appliances report so often: what moves between them shows as late as it would.

@@ -10,6 +10,7 @@ import { get } from "./api.js";
 import { element, length } from "./element.js";
 import { notice } from "./notice.js";
 import { panel, reasonOf } from "./panel.js";
+import { licences } from "./players/licences.js";
 import { previews } from "./previews.js";
 import { stage } from "./stage.js";
 import { watch } from "./telemetry.js";
@@ -100,6 +101,7 @@ async function play(film, create) {
       start: query.has("t") ? Math.min(seconds("t"), film.duration) : -1,
       session,
       title,
+      licences: licences(film),
       events: new URL("/cmcd", location.href).href,
       cmcd: () => ({ token: stats.steering, host: stats.base && new URL(stats.base).host }),
       say: (error) => heard(stats, error),

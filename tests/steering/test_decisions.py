@@ -18,9 +18,10 @@ from steering.cdns import Cdns
 from steering.cohorts import Policy
 from steering.decisions import Decided, decided, truncated, why_not_nearest
 from steering.errors import LogError
-from steering.fleet import ORIGIN, Appliance, Health, Roll
+from steering.fleet import ORIGIN
 from steering.nearby import Nearby
 from steering.ranking import MOST_PASSED_OVER, Beyond, Client, Content, Decision, begin
+from steering.roll import Appliance, Health, Roll
 from steering.service import Service
 from steering.sites import By, Placement, Sites
 from tests.steering.conftest import Clock, Origin, Steering

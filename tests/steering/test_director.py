@@ -13,9 +13,10 @@ from oca.cmcd import LARGEST_BODY
 from oca.report import MeasuredPath, Players
 from steering.director import Director, read_network
 from steering.experience import FIRST_SHARE
-from steering.fleet import Health, Stored
+from steering.fleet import Stored
 from steering.paths import network_key
 from steering.pathways import Measured
+from steering.roll import Health
 from steering.sessions import Session, seal
 from tests.steering.conftest import Clock
 from tests.steering.values import GIGABIT, NORTH, SOUTH, report

@@ -20,8 +20,9 @@ from steering import exchange
 from steering.catalog import Catalog
 from steering.database import Database, Kept, Outgoing
 from steering.exchange import SLOW_AFTER_S, Exchange
-from steering.fleet import Fleet, Health
+from steering.fleet import Fleet
 from steering.replicas import Heard
+from steering.roll import Health
 from tests.steering.conftest import Clock, Origin
 from tests.steering.postgres import Postgres
 from tests.steering.values import report

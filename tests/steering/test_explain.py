@@ -8,8 +8,8 @@ from config.steering import CdnSettings
 from steering.cdns import Cdns
 from steering.cohorts import Policy
 from steering.explain import as_json, as_text
-from steering.fleet import Health
 from steering.ranking import Beyond
+from steering.roll import Health
 from tests.steering.test_ranking import FILM, decided
 from tests.steering.values import appliance
 

@@ -14,7 +14,8 @@ from oca.report import held_version
 from steering.admission import RESERVED_FOR_S
 from steering.errors import PolicyError
 from steering.experience import SOUND, Verdict
-from steering.fleet import Appliance, Fleet, Health, Stored
+from steering.fleet import Fleet, Stored
+from steering.roll import Appliance, Health
 from tests.steering.values import GIGABIT, report
 
 LOST_AFTER = 6.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.steering import SiteSettings
-from steering.fleet import Appliance, Health, Roll
 from steering.geography import Point
 from steering.nearby import MOST_EQUAL, MOST_UNKNOWN, OTHER, UNKNOWN, Grade, Nearby, expected_ms, step
+from steering.roll import Appliance, Cluster, Health, Roll
 from steering.sites import By, Placement, Sites
 from tests.steering.values import appliance
 
@@ -28,10 +28,15 @@ def at(sites: Sites, name: str, by: By = By.PREFIX) -> Placement:
 def walked(nearby: Nearby, placement: Placement, seed: float = 0) -> list[tuple[Grade, list[str]]]:
     """The rungs of a walk, as far as somebody is healthy there."""
     alive = (
-        (grade, [one for one in sites if nearby.roll.healthy_at(one)])
-        for grade, sites in nearby.place(placement).rungs(seed)
+        (grade, [one.site for one in clusters if nearby.roll.is_healthy(one)])
+        for grade, clusters in nearby.place(placement).rungs(seed)
     )
     return [(grade, sites) for grade, sites in alive if sites]
+
+
+def met(nearby: Nearby, placement: Placement, seed: float = 0, most: int | None = None) -> list[list[str]]:
+    """The sites of each rung, whoever is healthy there."""
+    return [[one.site for one in clusters] for _, clusters in islice(nearby.place(placement).rungs(seed), most)]
 
 
 def in_order(nearby: Nearby, placement: Placement) -> list[tuple[Grade, list[str]]]:
@@ -89,9 +94,9 @@ def crowd(count: int, health: Health = Health.HEALTHY) -> list[Appliance]:
 def test_of_thousands_of_sites_a_few_are_looked_at() -> None:
     sites = Sites(site(n, 1 + (n * 37 % 997) / 20, 1 + (n * 91 % 1009) / 10) for n in range(3000))
     nearby = Nearby(sites, Roll(crowd(3000)))
-    rungs = nearby.place(at(sites, "s400")).rungs(0)
-    assert next(rungs)[1] == ("s400",)
-    assert len(next(rungs)[1]) < 8
+    own, others, *_ = met(nearby, at(sites, "s400"))
+    assert own == ["s400"]
+    assert len(others) < 8
 
 
 def test_where_a_region_died_the_next_one_is_not_searched_for_by_each_session(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,42 +108,39 @@ def test_where_a_region_died_the_next_one_is_not_searched_for_by_each_session(mo
         roll.by_name[f"a{number}"].health = Health.LOST
         roll.refresh(f"s{number}")
     walked(nearby, placement)
-    looked: list[str] = []
-    healthy_at = Roll.healthy_at
+    looked: list[Cluster] = []
+    is_healthy = Roll.is_healthy
 
-    def counted(self: Roll, name: str) -> tuple[Appliance, ...]:
-        looked.append(name)
-        return healthy_at(self, name)
+    def counted(self: Roll, cluster: Cluster) -> bool:
+        looked.append(cluster)
+        return is_healthy(self, cluster)
 
-    monkeypatch.setattr(Roll, "healthy_at", counted)
-    rungs = nearby.place(placement).rungs(0)
-    assert next(rungs)[1] == ("s0",)
-    first = next(rungs)[1]
-    assert "s1000" in {*first, *next(rungs)[1]}
+    monkeypatch.setattr(Roll, "is_healthy", counted)
+    own, *others = met(nearby, placement, most=3)
+    assert own == ["s0"]
+    assert "s1000" in [name for names in others for name in names]
     assert not looked
     roll.by_name["a500"].health = Health.HEALTHY
     roll.refresh("s500")
-    assert "s500" in [name for _, names in list(nearby.place(placement).rungs(0))[1:3] for name in names]
+    assert "s500" in [name for names in met(nearby, placement, most=3) for name in names]
 
 
 def test_of_many_sites_as_near_sessions_look_at_different_ones() -> None:
     sites = Sites(site(n, 40, 1) for n in range(100))
     nearby = Nearby(sites, Roll(crowd(100)))
     placement = Placement("s0", By.GEOGRAPHY, "192.0.2.1", point=Point(40, 1))
-    met = [{name for _, names in nearby.place(placement).rungs(seed / 100) for name in names} for seed in range(100)]
-    assert {len(names) for names in met} == {MOST_EQUAL}
-    assert len(set.union(*met)) == 100
+    found = [{name for names in met(nearby, placement, seed / 100) for name in names} for seed in range(100)]
+    assert {len(names) for names in found} == {MOST_EQUAL}
+    assert len(set.union(*found)) == 100
 
 
 def test_of_many_sites_an_unknown_way_off_sessions_look_at_different_ones() -> None:
     sites = Sites(site(n) for n in range(200))
     nearby = Nearby(sites, Roll(crowd(200)))
-    met = [
-        {name for _, names in nearby.place(Placement("", By.NOTHING)).rungs(seed / 200) for name in names}
-        for seed in range(200)
-    ]
-    assert {len(names) for names in met} == {MOST_UNKNOWN}
-    assert len(set.union(*met)) == 200
+    nowhere = Placement("", By.NOTHING)
+    found = [{name for names in met(nearby, nowhere, seed / 200) for name in names} for seed in range(200)]
+    assert {len(names) for names in found} == {MOST_UNKNOWN}
+    assert len(set.union(*found)) == 200
 
 
 def test_measured_ways_put_sites_where_they_belong() -> None:
@@ -147,7 +149,7 @@ def test_measured_ways_put_sites_where_they_belong() -> None:
     placement = Placement("s0", By.GEOGRAPHY, "192.0.2.1", point=Point(50, 1))
 
     def order(rtts: dict[str, float]) -> list[str]:
-        return [name for _, names in nearby.place(placement).rungs(0, rtts) for name in names]
+        return [one.site for _, clusters in nearby.place(placement).rungs(0, rtts) for one in clusters]
 
     assert order({}) == ["s0", "s1", "s2", "s3"]
     assert order({"s2": 1.0}) == ["s2", "s0", "s1", "s3"]

@@ -9,8 +9,9 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from steering.fleet import Fleet, Health
+from steering.fleet import Fleet
 from steering.probe import Prober, Sign, Turns, look
+from steering.roll import Health
 from tests.steering.conftest import Clock
 from tests.steering.values import report
 from tests.waiting import until

@@ -16,10 +16,11 @@ from config.steering import CdnSettings, SiteSettings
 from steering.cdns import Cdns
 from steering.cohorts import Policy
 from steering.explain import Explained, explain
-from steering.fleet import ORIGIN, Appliance, Health, Roll
+from steering.fleet import ORIGIN
 from steering.geography import Point
 from steering.nearby import Nearby
 from steering.ranking import Beyond, Candidate, Client, Content, Decision, Holding, Turn, begin, choose, follow
+from steering.roll import Appliance, Health, Roll
 from steering.sites import By, Placement, Sites
 from tests.steering.values import GIGABIT, NORTH, SOUTH, appliance
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oca.report import MeasuredPath, Report
-from steering.fleet import Fleet, Health, Known, Stored
+from steering.fleet import Fleet, Known, Stored
 from steering.replicas import ALIVE_FOR_S, Heard, Replicas, Written
+from steering.roll import Health
 from tests.steering.values import report
 
 

@@ -16,6 +16,8 @@ export async function create(video, url, options) {
   );
   const say = (fatal, text) => options.say({ fatal, text });
   const { restart, close } = guard(MediaPlayer, player, video, url, { ...options, say });
+  const systems = Object.entries(options.licences);
+  player.setProtectionData(Object.fromEntries(systems.map(([system, url]) => [system, { serverURL: url }])));
   player.attachView(video);
   player.attachSource(url, options.start >= 0 ? options.start : undefined);
 

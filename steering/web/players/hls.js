@@ -7,7 +7,7 @@ import { guard } from "./hls-guard.js";
 import { hlsSettings } from "./hls-settings.js";
 
 export async function create(video, url, options) {
-  const settings = hlsSettings(options);
+  const settings = { ...hlsSettings(options), ...protection(options.licences) };
   settings.cmcd.loader = (report) => {
     const { url: target, ...request } = prepare(report, options.cmcd());
     return fetch(target, { ...request, keepalive: document.visibilityState === "hidden" }); // the last one, too
@@ -61,4 +61,12 @@ export async function create(video, url, options) {
       hls.destroy();
     },
   };
+}
+
+// hls.js takes no licence URL from a playlist.
+function protection(licences) {
+  const systems = Object.entries(licences);
+  if (!systems.length) return {};
+  const drmSystems = Object.fromEntries(systems.map(([system, url]) => [system, { licenseUrl: url }]));
+  return { emeEnabled: true, drmSystems };
 }

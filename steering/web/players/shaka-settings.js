@@ -28,7 +28,11 @@ export function shakaSettings({ goal, session, title, events }) {
       retryParameters,
     },
     // The manifest comes from steering alone, and there is nobody else to ask.
-    manifest: { retryParameters: { ...retryParameters, connectionTimeout: 8000, stallTimeout: 8000 } },
+    manifest: {
+      retryParameters: { ...retryParameters, connectionTimeout: 8000, stallTimeout: 8000 },
+      // It would ask for their playlist before it plays, and not play without; the page has pictures of its own.
+      disableThumbnails: true,
+    },
     cmcd: {
       enabled: true,
       version: 2,

@@ -11,6 +11,7 @@ export async function create(video, url, options) {
   const player = new shaka.Player();
   await player.attach(video);
   player.configure(shakaSettings(options));
+  player.configure({ drm: { servers: options.licences } });
   player.getNetworkingEngine().registerRequestFilter((type, request) => {
     if (type !== shaka.net.NetworkingEngine.RequestType.CMCD) return;
     const report = { url: request.uris[0], body: new TextDecoder().decode(request.body) };

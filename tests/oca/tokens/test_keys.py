@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import ConfigError
-from oca.tokens.keys import parse_keys
+from oca.tokens.keys import ALGORITHMS, parse_keys
 from tests.oca.tokens.keyring import ED25519, MAC, P384, SECRET, SIGNER, key, keyring, octets, rsa_jwk
 
 PUBLIC = {name: value for name, value in SIGNER.items() if name != "d"}
@@ -114,3 +115,16 @@ def test_any_jwk_is_read_or_refused(jwk: dict[str, Any]) -> None:
             keyring({**base, **jwk})
         except ConfigError:
             continue
+
+
+@given(
+    st.sampled_from(["HS256", "HS256/64", "HS384", "HS512"]),
+    st.binary(min_size=64, max_size=200),
+    st.lists(st.binary(max_size=300), max_size=3),
+)
+def test_the_prepared_mac_is_hmac(name: str, secret: bytes, messages: list[bytes]) -> None:
+    one, algorithm = key({"kty": "oct", "kid": "k", "alg": name, "k": octets(secret.hex())}), ALGORITHMS[name]
+    for message in messages:
+        expected = hmac.digest(secret, message, algorithm.hash_name)[: algorithm.size]
+        assert one.sign(message) == expected
+        assert one.verify(message, expected)
