@@ -20,6 +20,7 @@ COMMANDS = {
     "bench": Where("bench.cli:bench", "Numbers that we stand behind, each beside its peers: delivery, fill."),
     "encode": Where("encoder.cli:encode", "Encode a film into a package."),
     "origin": Where("origin.cli:origin", "Keep packages and the catalog: serve, publish, withdraw, list, audit."),
+    "licences": Where("origin.licences.cli:licences", "Give players the keys of protected films: serve."),
     "oca": Where("oca.cli:oca", "Run an appliance: serve, status, drain, resume, scrub."),
     "steering": Where("steering.cli:steering", "Send each player to the best appliance: serve, explain."),
     "fill": Where("fill.cli:fill", "Decide what goes where, and move it: plan, run, report, simulate."),

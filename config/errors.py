@@ -14,11 +14,13 @@ from typing import ClassVar
 class NearcastError(Exception):
     """A failure whose sentence may be shown to the person who ran the command.
 
-    `exit_code` is what the command line ends with, `status` what an HTTP answer carries.
+    `exit_code` is what the command line ends with, `status` what an HTTP answer carries; `retryable` if the same may
+    succeed later.
     """
 
     exit_code: ClassVar[int] = 1
     status: int = 500
+    retryable: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from config.encoder import EncoderSettings
 from config.fill import FillSettings
+from config.licences import LicenceSettings
 from config.oca import OcaSettings
 from config.origin import OriginSettings
 from config.steering import SteeringSettings
@@ -13,6 +14,7 @@ from config.steering import SteeringSettings
 SECTIONS: dict[str, type[Any]] = {
     "encoder": EncoderSettings,
     "origin": OriginSettings,
+    "licences": LicenceSettings,
     "oca": OcaSettings,
     "fill": FillSettings,
     "steering": SteeringSettings,

@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from encoder.curves import BEST_VMAF, CRF_STEP, Piece, whole
-from encoder.hull import CRFS, crf_for
+from encoder.codec import Codec
+from encoder.curves import BEST_VMAF, Piece, whole
+from encoder.hull import crf_for
 
-# How far a shot's rate factor may be from the rung's: further, and neighbours begin to look like different films.
-_FURTHEST = 8.0
+# How far a shot's rate factor may be from the rung's, as a part of the codec's range: further, and neighbours begin to
+# look like different films.
+_FURTHEST = 1 / 3
 _ROUNDS = 40
 
 
-def allot(pieces: Sequence[Piece], height: int, vmaf: float) -> tuple[float, ...] | None:
+def allot(pieces: Sequence[Piece], height: int, vmaf: float, codec: Codec) -> tuple[float, ...] | None:
     """The rate factor of each piece so that all together have this mean VMAF; None if no single one gives it."""
-    even = crf_for(pieces, height, vmaf)
+    even = crf_for(pieces, height, vmaf, codec)
     if even is None:
         return None
     worst = min(piece.at(height, even).vmaf for piece in pieces)
-    offered = [_offer(piece, height, even, worst) for piece in pieces]
+    offered = [_offer(piece, height, even, worst, codec) for piece in pieces]
     low, high = 1e-6, 1e9  # bits that a squared point of VMAF of a frame is worth: none, and any
     for _ in range(_ROUNDS):
         worth = (low * high) ** 0.5
@@ -41,12 +43,13 @@ def allot(pieces: Sequence[Piece], height: int, vmaf: float) -> tuple[float, ...
 _Offer = list[tuple[float, float, float]]  # rate factor, bits a frame, square of what is missing
 
 
-def _offer(piece: Piece, height: int, even: float, worst: float) -> _Offer:
+def _offer(piece: Piece, height: int, even: float, worst: float, codec: Codec) -> _Offer:
     """What the piece may be made at: none worse than the worst at the even factor."""
-    low, high = max(CRFS[0], even - _FURTHEST), min(CRFS[1], even + _FURTHEST)
-    steps = int((high - low) / CRF_STEP)
+    furthest = (codec.highest_crf - codec.lowest_crf) * _FURTHEST
+    low, high = max(codec.lowest_crf, even - furthest), min(codec.highest_crf, even + furthest)
+    steps = int((high - low) / codec.crf_step)
     offered = []
-    for crf in (low + step * CRF_STEP for step in range(steps + 1)):
+    for crf in (low + step * codec.crf_step for step in range(steps + 1)):
         point = piece.at(height, crf)
         if point.vmaf >= worst or crf <= even:
             offered.append((crf, point.bits, (BEST_VMAF - point.vmaf) ** 2))

@@ -98,6 +98,10 @@ class Plan:
         chunk = Chunk(0, 0, self.segment_frames)
         return replace(self, by_seek=False, chunks=(chunk,))
 
+    def only(self, chunk: Chunk) -> Plan:
+        """What one chunk needs to know of it. Whole, the plans sent with a film's chunks grow with their square."""
+        return replace(self, shots=(), chunks=(chunk,))
+
     def by_shot(self, longest_s: float) -> Plan:
         """The same film in chunks of one shot each, or of parts of one that is longer than `longest_s`."""
         if not self.by_seek:

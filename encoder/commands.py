@@ -9,30 +9,33 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import ffmpeg
 
-from encoder import poster
+from encoder import encoders, poster, sync
 from encoder.chunks import Chunk, Plan, seek_time
+from encoder.codec import H264
+from encoder.colour import Colour
 from encoder.ladder import Rung
-from encoder.source import AudioStream, Colour, Source, TextStream, VideoStream
+from encoder.package import Poster, Thumbnails
+from encoder.soundtracks import LAYOUTS, PASSED_THROUGH, Soundtrack
+from encoder.source import AudioStream, Source, TextStream, VideoStream
 
-# x264's output depends on its number of threads, so it is fixed: the same film must give the same bytes on any machine.
-# Two keep two cores busy with the usual four rungs in one job; more cores get more jobs.
-X264_THREADS = 2
-# Pictures that it holds back to code later ones first: with a pyramid of B-frames.
-_X264_DELAY = 2
 AUDIO_RATE = 48_000
 # Samples of an AAC-LC frame.
 AAC_FRAME = 1024
 # 180 AAC frames. A whole number of frames gives all segments one duration: one entry in the MPD instead of one each.
 AUDIO_SEGMENT_S = 3.84
-_AUDIO_BITRATES = {1: "64k", 2: "128k"}
+_AUDIO_BITRATES = {1: "64k", 2: "128k", 6: "384k"}
+SUBRIP = frozenset({"subrip", "srt"})
 # Only files are opened: a film that lists URLs must not make us fetch them.
 _FILES_ONLY = {"protocol_whitelist": "file,pipe"}
+# One filter graph for all of the film: where its size changes, another would count its frames from 0 again.
+_ONE_GRAPH = {"reinit_filter": 0}
 # Cloned frames a film that ends early may be completed with; more are a broken film, which the frame count then shows.
 _MOST_CLONED_FRAMES = 120
 # Netflix's model for a screen that is watched from three times its height; built into ffmpeg's libvmaf.
@@ -49,27 +52,33 @@ _TRANSFERS = {"bt709", "smpte170m", "iec61966-2-1", "bt2020-10", "bt2020-12"}
 
 def chunk_video(film: str, source: Source, plan: Plan, rungs: Sequence[Rung], chunk: Chunk, preset: str) -> list[str]:
     """All rungs of a chunk in one job, `{rung}.mp4` each: a job for each rung would decode the film four times."""
-    stream = _chunk_frames(film, source, plan, chunk)
-    stream, colour = _prepare(stream, source.video)
+    pictures = _pictures(film, source, plan, chunk, rungs)
     outputs = [
-        _scale(branch, rung, source.video, colour).output(f"{rung.name}.mp4", **_x264(rung, plan, chunk, preset))
-        for branch, rung in zip(_branches(stream, len(rungs)), rungs, strict=True)
+        stream.output(
+            f"{rung.name}.mp4",
+            **encoders.arguments(rung, plan, chunk, preset, colour),
+            video_track_timescale=plan.timescale,
+            # Presentation starts at 0 without an edit list, which not every player honours (83 ms of lost sync).
+            movflags="negative_cts_offsets",
+            **_REPRODUCIBLE,
+            f="mp4",
+        )
+        for rung, (stream, colour) in zip(rungs, pictures, strict=True)
     ]
     return _arguments(ffmpeg.merge_outputs(*outputs))
 
 
 def trial_encodes(film: str, source: Source, plan: Plan, rungs: Sequence[Rung], piece: Chunk, preset: str) -> list[str]:
-    """A piece at each rung's size and quality, `{rung}.h264` each: bare streams, as large as a segment will be."""
-    stream, colour = _prepare(_chunk_frames(film, source, plan, piece), source.video)
-    sizes = list(dict.fromkeys((rung.width, rung.height) for rung in rungs))
-    scaled: dict[str, Any] = {}
-    for size, branch in zip(sizes, _branches(stream, len(sizes)), strict=True):
-        alike = [rung for rung in rungs if (rung.width, rung.height) == size]
-        pictures = _scale(branch, alike[0], source.video, colour)
-        scaled |= {rung.name: one for rung, one in zip(alike, _branches(pictures, len(alike)), strict=True)}
+    """A piece at each rung's size and quality, `{rung}.{suffix}` each: bare streams, as large as a segment will be."""
+    pictures = _pictures(film, source, plan, piece, rungs)
     outputs = [
-        scaled[rung.name].output(f"{rung.name}.h264", **{**_x264(rung, plan, piece, preset), "f": "h264"})
-        for rung in rungs
+        stream.output(
+            f"{rung.name}.{rung.codec.suffix}",
+            **encoders.arguments(rung, plan, piece, preset, colour),
+            **_REPRODUCIBLE,
+            f=rung.codec.suffix,
+        )
+        for rung, (stream, colour) in zip(rungs, pictures, strict=True)
     ]
     return _arguments(ffmpeg.merge_outputs(*outputs))
 
@@ -82,7 +91,8 @@ def vmaf(
     `every`: the score of every so many frames.
     """
     stream, colour = _prepare(_chunk_frames(film, source, plan, piece), source.video)
-    references = _branches(_scale(stream, shown, source.video, colour), len(files))
+    shown_frames = _counted(_scale(stream, shown, source.video, colour), plan, piece)
+    references = _branches(shown_frames, len(files))
     outputs = []
     for file, reference in zip(files, references, strict=True):
         encode = ffmpeg.input(file, **_FILES_ONLY).video
@@ -100,6 +110,27 @@ def vmaf(
     return _arguments(ffmpeg.merge_outputs(*outputs))
 
 
+def still(film: str, source: Source, plan: Plan, shown: Rung, frame: int, encode: str) -> list[str]:
+    """One frame of the film and of an encode of it, at the size of `shown`: `film.jpg`, `encode.jpg`."""
+    piece = Chunk(0, frame, (1,))
+    stream, colour = _prepare(_chunk_frames(film, source, plan, piece), source.video)
+    # Half a frame early, for ffmpeg takes the first picture that is not before the time given.
+    seek = _seconds(max(Fraction(0), (frame - Fraction(1, 2)) / plan.frame_rate))
+    pictures = {
+        "film.jpg": _counted(_scale(stream, shown, source.video, colour), plan, piece),
+        "encode.jpg": ffmpeg.input(encode, **_FILES_ONLY, ss=seek).video,
+    }
+    # JPEG is full range BT.601 by definition.
+    jpeg = {"flags": "bicubic+accurate_rnd+bitexact", "out_range": "pc", "out_color_matrix": "bt601"}
+    outputs = [
+        picture.filter("scale", shown.width, shown.height, **jpeg)
+        .filter("format", "yuvj420p")
+        .output(name, **{"frames:v": 1, "q:v": 4, "f": "mjpeg", **_REPRODUCIBLE})
+        for name, picture in pictures.items()
+    ]
+    return _arguments(ffmpeg.merge_outputs(*outputs))
+
+
 def _branches(stream: Any, count: int) -> list[Any]:
     if count == 1:
         return [stream]
@@ -114,49 +145,125 @@ def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: st
     stream = stream.filter("scale", _SCORED_WIDTH, -2, flags="bilinear+accurate_rnd+bitexact").filter(
         "format", "yuv420p"
     )
-    stream = stream.filter("scdet").filter("metadata", mode="print", file=output)
+    stream = _counted(stream, plan, chunk).filter("scdet").filter("metadata", mode="print", file=output)
     return _arguments(stream.output("-", f="null", fps_mode="passthrough"))
 
 
 def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
-    """Exactly the frames of a chunk (see encoder/chunks.py), timed 0, 1, 2 ... in frames."""
+    """Exactly the frames of a chunk (see encoder/chunks.py), timed 0, 1, 2 ... in frames.
+
+    Of a film that is not cut, its pictures as they come: `_counted` makes frames of them when all else is done.
+    """
     video, rate = source.video, plan.frame_rate
     if not plan.by_seek:
         # -copyts: with the film's own clock, zero is what the scan said and not what ffmpeg finds first.
-        stream = ffmpeg.input(film, **_FILES_ONLY, copyts=None)[str(video.index)]
-        stream = stream.filter("setpts", f"PTS-({_seconds(video.start)})/TB")
-        stream = stream.filter("fps", fps=_ratio(rate), start_time=0)
-        # The fps filter may find a frame less than we do, from the last picture's length.
-        stream = stream.filter("tpad", stop=_MOST_CLONED_FRAMES, stop_mode="clone")
-        stream = stream.filter("trim", start_frame=chunk.first, end_frame=chunk.first + chunk.frames)
-    else:
-        # -seek_timestamp: the time is on the film's own clock, not relative to whichever stream begins first.
-        seek = _seconds(seek_time(source, plan, chunk))
-        stream = ffmpeg.input(film, **_FILES_ONLY, seek_timestamp=1, ss=seek)[str(video.index)]
-        if plan.step > 1:
-            stream = stream.filter("select", f"not(mod(n,{plan.step}))")
-        # By time, not by count: a seek that landed too late must show in the count.
-        stream = stream.filter("trim", end=_seconds(chunk.frames / rate))
-    return stream.filter("settb", f"1/({_ratio(rate)})").filter("setpts", "N")
+        stream = _one_size(ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, copyts=None)[str(video.index)], video)
+        return stream.filter("setpts", f"PTS-({_seconds(video.start)})/TB")
+    # -seek_timestamp: the time is on the film's own clock, not relative to whichever stream begins first.
+    seek = _seconds(seek_time(source, plan, chunk))
+    stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, seek_timestamp=1, ss=seek)[str(video.index)]
+    stream = _one_size(stream, video)
+    if plan.step > 1:
+        stream = stream.filter("select", f"not(mod(n,{plan.step}))")
+    # By time, not by count: a seek that landed too late must show in the count.
+    stream = stream.filter("trim", end=_seconds(chunk.frames / rate))
+    return _numbered(stream, plan)
 
 
-def _prepare(stream: Any, video: VideoStream) -> tuple[Any, Colour]:
-    """What all rungs share: progressive pictures in a standard dynamic range; and the colour they then have."""
+def _counted(stream: Any, plan: Plan, chunk: Chunk) -> Any:
+    """The frames of a chunk of a film that is not cut, from its pictures.
+
+    Last of all filters: a picture that lasts becomes many frames at once, which cost nothing as long as they are one
+    picture in memory (measured: 7.2 GB where each was scaled, of a film with a picture every two hours).
+    """
+    if plan.by_seek:
+        return stream
+    stream = stream.filter("fps", fps=_ratio(plan.frame_rate), start_time=0)
+    # The fps filter may find a frame less than we do, from the last picture's length.
+    stream = stream.filter("tpad", stop=_MOST_CLONED_FRAMES, stop_mode="clone")
+    stream = stream.filter("trim", start_frame=chunk.first, end_frame=chunk.first + chunk.frames)
+    return _numbered(stream, plan)
+
+
+def _numbered(stream: Any, plan: Plan) -> Any:
+    return stream.filter("settb", f"1/({_ratio(plan.frame_rate)})").filter("setpts", "N")
+
+
+def _one_size(stream: Any, video: VideoStream) -> Any:
+    """Pictures of another size or shape than the film declares, in the middle of it, with bars around them.
+
+    Frames that are as declared pass untouched (measured: no time, the same pictures).
+    """
+    width, height = (video.width, video.height) if video.rotation % 180 == 0 else (video.height, video.width)
+    stream = stream.filter(
+        "scale", width, height, force_original_aspect_ratio="decrease", eval="frame",
+        flags="bicubic+accurate_rnd+bitexact",
+    )  # fmt: skip
+    return stream.filter("pad", width, height, -1, -1, eval="frame")
+
+
+def _pictures(film: str, source: Source, plan: Plan, chunk: Chunk, rungs: Sequence[Rung]) -> list[tuple[Any, Colour]]:
+    """What each rung encodes, and its colour. What rungs share is done once: the dynamic range, then the size."""
+    stream, video = _chunk_frames(film, source, plan, chunk), source.video
+    found: dict[str, tuple[Any, Colour]] = {}
+    for in_range, branch in _shared(stream, rungs, lambda rung: rung.is_hdr):
+        prepared, colour = _prepare(branch, video, keep_hdr=in_range[0].is_hdr)
+        for alike, pictures in _shared(prepared, in_range, lambda rung: (rung.width, rung.height, rung.depth)):
+            scaled = _counted(_scale(pictures, alike[0], video, colour), plan, chunk)
+            found |= {rung.name: (one, colour) for [rung], one in _shared(scaled, alike, lambda rung: rung.name)}
+    return [found[rung.name] for rung in rungs]
+
+
+def _shared(stream: Any, rungs: Sequence[Rung], key: Callable[[Rung], Hashable]) -> list[tuple[list[Rung], Any]]:
+    """The rungs in groups of the same key, and a branch of the stream for each."""
+    groups: dict[Hashable, list[Rung]] = {}
+    for rung in rungs:
+        groups.setdefault(key(rung), []).append(rung)
+    return list(zip(groups.values(), _branches(stream, len(groups)), strict=True))
+
+
+def _prepare(stream: Any, video: VideoStream, *, keep_hdr: bool = False) -> tuple[Any, Colour]:
+    """Progressive pictures in the dynamic range that is wanted, standard or the film's own; and their colour."""
     if video.interlaced:
         # One frame for each two fields, so that the frame grid stays; bwdif is the best that needs no tuning.
         stream = stream.filter("bwdif", mode="send_frame")
     if not video.colour.is_hdr:
         return stream, _sdr_colour(video)
+    # What films say of single frames (HDR10+, Dolby Vision) holds for these pixels only, and what they say of all is
+    # given to the encoder: at a chunk's first frame it may be missing.
+    stream = stream.filter("sidedata", mode="delete")
+    colour = video.colour
+    given = replace(colour, primaries=colour.primaries or "bt2020", matrix=colour.matrix or "bt2020nc")
+    if keep_hdr:
+        return _in_bt2020(stream, given)
     # PQ or HLG to linear light, BT.709 primaries, Hable's curve (keeps faces, rolls highlights off), back to BT.709.
     stream = stream.filter(
         "zscale",
-        tin=video.colour.transfer, pin=video.colour.primaries or "bt2020", min=video.colour.matrix or "bt2020nc",
-        rin="full" if video.colour.full_range else "limited", t="linear", npl=100,
+        tin=given.transfer, pin=given.primaries, min=given.matrix,
+        rin="full" if given.full_range else "limited", t="linear", npl=100,
     )  # fmt: skip
     stream = stream.filter("format", "gbrpf32le").filter("zscale", p="bt709")
     stream = stream.filter("tonemap", tonemap="hable", desat=0)
     stream = stream.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
     return stream, Colour("bt709", "bt709", "bt709")
+
+
+def _in_bt2020(stream: Any, given: Colour) -> tuple[Any, Colour]:
+    """HDR as BT.2100 has it, and all that HDR10 and HLG may be; films in other colours are rare."""
+    colour = replace(given, primaries="bt2020", matrix="bt2020nc", full_range=False)
+    # Said to the scaler, which takes silence for BT.601.
+    stream = stream.filter(
+        "setparams",
+        color_primaries=given.primaries, color_trc=given.transfer, colorspace=given.matrix,
+        range="pc" if given.full_range else "tv",
+    )  # fmt: skip
+    if (given.primaries, given.matrix) != (colour.primaries, colour.matrix):
+        stream = stream.filter(
+            "zscale",
+            tin=given.transfer, pin=given.primaries, min=given.matrix, rin="full" if given.full_range else "limited",
+            t=colour.transfer, p=colour.primaries, m=colour.matrix, r="limited",
+        ).filter("format", "yuv420p10le")  # fmt: skip
+    return stream, colour
 
 
 def _sdr_colour(video: VideoStream) -> Colour:
@@ -182,58 +289,29 @@ def _scale(stream: Any, rung: Rung, video: VideoStream, colour: Colour) -> Any:
         # Bicubic as players do; accurate_rnd and bitexact because faster code paths differ between processors.
         flags="bicubic+accurate_rnd+full_chroma_int+bitexact", out_color_matrix=matrix, out_range="tv", **given,
     )  # fmt: skip
-    # 8 bit 4:2:0 is what every H.264 decoder takes.
-    stream = stream.filter("format", "yuv420p").filter("setsar", 1)
+    # 4:2:0 is what every decoder takes, and 8 bit what every H.264 decoder does.
+    stream = stream.filter("format", "yuv420p" if rung.depth == H264.deepest else "yuv420p10le").filter("setsar", 1)
     return stream.filter(
         "setparams", color_primaries=colour.primaries, color_trc=colour.transfer, colorspace=colour.matrix, range="tv"
     )
-
-
-def _x264(rung: Rung, plan: Plan, chunk: Chunk, preset: str) -> dict[str, Any]:
-    # One closed GOP for each segment, at the same frames in every rung: players switch at any segment. x264 itself
-    # places none.
-    gop = {"keyint": "infinite", "scenecut": 0, "open-gop": 0}
-    return {
-        "c:v": "libx264",
-        "preset": preset,
-        "profile:v": rung.profile,
-        "level:v": rung.level,
-        "crf": f"{rung.crf_of(chunk.shot):g}",
-        **({"maxrate": rung.maxrate, "bufsize": rung.bufsize} if rung.maxrate else {}),
-        "x264-params": ":".join(f"{key}={value}" for key, value in gop.items()),
-        # Half a frame early: a frame is forced if it is not before the time given.
-        "force_key_frames": ",".join(
-            _seconds((frame - Fraction(1, 2)) / plan.frame_rate) for frame in chunk.keyframes[1:]
-        )
-        or "0",
-        "threads:v": X264_THREADS,
-        # Frames are counted already; ffmpeg must neither drop nor double any.
-        "fps_mode": "passthrough",
-        "enc_time_base": f"1:{plan.timescale}",
-        "video_track_timescale": plan.timescale,
-        # Presentation starts at 0 without an edit list, which not every player honours (83 ms of lost sync).
-        "movflags": "negative_cts_offsets",
-        **_REPRODUCIBLE,
-        "f": "mp4",
-    }
 
 
 # No dates, no version of the muxer, nothing copied from the film that has no place in a package.
 _REPRODUCIBLE = {"fflags": "+bitexact", "flags": "+bitexact", "map_metadata": -1, "map_chapters": -1}
 
 
-def join(listing: str, plan: Plan, output: str) -> list[str]:
-    """Chunks one after the other, without encoding."""
+def join(listing: str, plan: Plan, rung: Rung) -> list[str]:
+    """Chunks one after the other, without encoding: `{rung}.mp4`."""
     ticks = plan.frame_ticks
     # A chunk without B-frames is read as decoded when it is shown, others earlier: at their joint a picture would last
-    # longer than the others. So pictures are decoded evenly, as early as x264's deepest order needs.
-    even = f"setts=pts=PTS:dts=(N-{_X264_DELAY})*{ticks}:duration={ticks}"
+    # longer than the others. So pictures are decoded evenly, as early as the codec's deepest order needs.
+    even = f"setts=pts=PTS:dts=(N-{rung.codec.delay})*{ticks}:duration={ticks}"
     return [
         "-f", "concat", "-safe", "0", "-i", listing,
-        "-map", "0:v", "-c", "copy", "-bsf:v", even,
+        "-map", "0:v", "-c", "copy", "-tag:v", rung.codec.tag, "-bsf:v", even,
         "-video_track_timescale", str(plan.timescale), "-movflags", "negative_cts_offsets",
         "-fflags", "+bitexact", "-map_metadata", "-1",
-        "-f", "mp4", output,
+        "-f", "mp4", f"{rung.name}.mp4",
     ]  # fmt: skip
 
 
@@ -258,25 +336,90 @@ def remux(film: str, source: Source, output: str) -> list[str]:
     ]
 
 
-def audio(film: str, source: Source, stream: AudioStream, output: str) -> list[str]:
+def audio(film: str, source: Source, track: Soundtrack, gain_db: float, output: str) -> list[str]:
     """A track whole: chunks of audio would each bring an encoder's delay."""
-    channels = min(stream.channels, 2)
-    sound = ffmpeg.input(film, **_FILES_ONLY, copyts=None)[str(stream.index)]
+    sound = _sound(film, source, track)
+    if gain_db:
+        sound = sound.filter("volume", f"{gain_db:.2f}dB")
+    bitrate = _AUDIO_BITRATES[track.channels]
+    return _arguments(sound.output(output, **{"c:a": "aac", "b:a": bitrate, **_REPRODUCIBLE, "f": "mp4"}))
+
+
+def loudness(film: str, source: Source, track: Soundtrack, output: str) -> list[str]:
+    """How loud a track is from second to second (EBU R 128), as encoder/soundtracks.py reads it."""
+    sound = _sound(film, source, track).filter("ebur128", metadata=1, peak="true", framelog="quiet")
+    return _arguments(sound.filter("ametadata", mode="print", file=output).output("-", f="null"))
+
+
+def _sound(film: str, source: Source, track: Soundtrack) -> Any:
+    """A track in the channels that its rendition has, from the first picture to the end of the last."""
+    stream = track.stream
+    # A broadcast receiver's compression of quiet and loud is not for a master.
+    given = {"drc_scale": 0} if stream.codec in PASSED_THROUGH else {}
+    sound = ffmpeg.input(film, **_FILES_ONLY, copyts=None, **given)[str(stream.index)]
     sound = sound.filter("asetpts", f"PTS-({_seconds(source.video.start)})/TB")
     # Zero is the video's: what is earlier is cut, what is missing (at the start, or lost in between) becomes silence.
+    # In floats before channels are added up: whole numbers would be made quieter by what they could clip at the most.
+    sound = sound.filter("aformat", sample_fmts="fltp")
     sound = sound.filter("aresample", AUDIO_RATE, **{"async": 1}, first_pts=0)
-    sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts="mono" if channels == 1 else "stereo")
+    if not track.is_copied:
+        sound = sound.filter("aformat", channel_layouts=LAYOUTS[track.channels])
     samples = round(source.duration * AUDIO_RATE)
-    sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
-    output_ = sound.output(output, **{"c:a": "aac", "b:a": _AUDIO_BITRATES[channels], **_REPRODUCIBLE, "f": "mp4"})
-    return _arguments(output_)
+    return sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+
+
+def sound_piece(file: str, stream: str, zero_s: float, at_s: float) -> list[str]:
+    """Some seconds of a track from `at_s` after `zero_s` of its clock, as encoder/sync.py compares it; to stdout."""
+    start_s = zero_s + at_s
+    seek = ["-seek_timestamp", "1", "-ss", f"{start_s:.6f}"] if at_s else []
+    resampled = f"aresample={sync.RATE}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
+    return [
+        "-protocol_whitelist", "file,pipe", "-copyts", *seek, "-i", file, "-map", f"0:{stream}",
+        "-af", f"asetpts=PTS-({start_s:.6f})/TB,{resampled},atrim=end={sync.PIECE_S:g}", "-f", "s16le", "pipe:1",
+    ]  # fmt: skip
+
+
+def copy_packets(film: str, stream: AudioStream, packets: str, listing: str) -> list[str]:
+    """A stream's packets one after the other as they are, and a list of their times and sizes."""
+    read = ["-protocol_whitelist", "file,pipe", "-copyts", "-i", film]
+    copy = ["-map", f"0:{stream.index}", "-c", "copy"]
+    return [*read, *copy, "-f", "data", packets, *copy, "-f", "framecrc", listing]
+
+
+def silent_packets(stream: AudioStream, bitrate: int, packets: str, listing: str) -> list[str]:
+    """A few frames of silence as a stream's own are."""
+    layout = stream.layout if stream.channels <= 6 and stream.layout else "5.1(side)"
+    quiet = ["-f", "lavfi", "-i", f"anullsrc=channel_layout={layout}:sample_rate={stream.sample_rate}:d=0.5"]
+    made = ["-map", "0:a", "-c:a", stream.codec, "-b:a", str(bitrate), "-flags", "+bitexact"]
+    return [*quiet, *made, "-f", "data", packets, *made, "-f", "framecrc", listing]
+
+
+def wrap_packets(packets: str, codec: str, output: str) -> list[str]:
+    """Bare frames of a codec as a file with times, from zero."""
+    return [
+        "-f",
+        codec,
+        "-i",
+        packets,
+        "-c",
+        "copy",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+        "-f",
+        "mp4",
+        output,
+    ]
 
 
 def captions(film: str, stream: TextStream, output: str) -> list[str]:
-    """A text track as WebVTT, on the film's own clock; encoder/subtitles.py moves it to the package's."""
+    """A text track on the film's own clock, as WebVTT or, of `SUBRIP`, as that: ffmpeg would lose where cues stand."""
+    is_subrip = stream.codec in SUBRIP
     return [
         "-protocol_whitelist", "file,pipe", "-copyts", "-i", film, "-map", f"0:{stream.index}",
-        "-c:s", "webvtt", "-flags", "+bitexact", "-f", "webvtt", output,
+        "-c:s", "copy" if is_subrip or stream.codec == "webvtt" else "webvtt",
+        "-flags", "+bitexact", "-f", "srt" if is_subrip else "webvtt", output,
     ]  # fmt: skip
 
 
@@ -289,15 +432,26 @@ def keyframe_thumbnails(video: str, count: int) -> list[str]:
     ]  # fmt: skip
 
 
-def poster_picture(video: str, seconds: Fraction, output: str) -> list[str]:
+def thumbnails(video: str, plan: Thumbnails, output: str) -> list[str]:
+    """Sheets of thumbnails from a video's keyframes: each shows the latest of them at its time."""
     return [
-        "-ss", _seconds(seconds), "-i", video,
-        # JPEG is full range BT.601 by definition.
-        "-vf", f"scale=w='min({poster.WIDTH},iw)':h=-2:flags=bicubic+accurate_rnd+bitexact:out_range=pc:"
-        "out_color_matrix=bt601,format=yuvj420p",
-        "-frames:v", "1", "-q:v", "4", "-flags", "+bitexact", "-fflags", "+bitexact", "-map_metadata", "-1",
-        "-f", "mjpeg", output,
+        "-skip_frame", "nokey", "-i", video,
+        "-vf", f"fps=fps=1/{plan.interval}:start_time=0:round=up,tpad=stop=-1:stop_mode=clone,"
+        f"trim=end_frame={plan.count},scale={plan.width}:{plan.height}:{_AS_JPEG},tile={plan.columns}x{plan.rows}",
+        "-fps_mode", "passthrough", "-q:v", "5", *_JPEG, "-f", "image2", output,
     ]  # fmt: skip
+
+
+def poster_picture(video: str, seconds: Fraction, size: Poster) -> list[str]:
+    return [
+        "-ss", _seconds(seconds), "-i", video, "-vf", f"scale={size.width}:{size.height}:{_AS_JPEG}",
+        "-frames:v", "1", "-q:v", "4", *_JPEG, "-f", "mjpeg", size.file,
+    ]  # fmt: skip
+
+
+# JPEG is full range BT.601 by definition.
+_AS_JPEG = "flags=bicubic+accurate_rnd+bitexact:out_range=pc:out_color_matrix=bt601,format=yuvj420p"
+_JPEG = ("-threads", "1", "-flags", "+bitexact", "-fflags", "+bitexact", "-map_metadata", "-1")
 
 
 def decode_whole(file: str) -> list[str]:

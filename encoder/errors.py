@@ -7,6 +7,9 @@ NearcastError
     ToolError         ... because a tool (ffmpeg, ffprobe, packager) failed
     SpaceError        ... because the disk is full
     CheckError        ... because what came out is not right
+    ProtectionError   ... because of the keys that it is to be encrypted with
+    WorkerError       ... because a worker of a cluster cannot do its part
+  JobError            the queue of jobs cannot be used so
 """
 
 from __future__ import annotations
@@ -31,16 +34,29 @@ class SourceError(EncodeError):
 
 
 class ToolError(EncodeError):
-    """`reason` is the cause in the tool's own words."""
+    """`reason` is the cause in the tool's own words; `retryable` if it was killed by somebody else."""
 
-    def __init__(self, message: str, *, reason: str = "") -> None:
+    def __init__(self, message: str, *, reason: str = "", retryable: bool = False) -> None:
         super().__init__(message)
         self.reason = reason or message
+        self.retryable = retryable
 
 
 class SpaceError(EncodeError):
-    pass
+    retryable = True
 
 
 class CheckError(EncodeError):
+    pass
+
+
+class WorkerError(EncodeError):
+    retryable = True
+
+
+class ProtectionError(EncodeError):
+    """Names key IDs at most, never keys."""
+
+
+class JobError(NearcastError):
     pass

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from encoder.codec import H264, Codec
 from encoder.source import Source, VideoStream
 
 # Boxes that a rung fits into, whatever the film's shape; a film that stands on end gets them on end. Apple's authoring
@@ -22,8 +23,6 @@ _CLOSE_BOXES = (*_BOXES[:3], (1600, 900), (1280, 720), (960, 540), (768, 432), (
 _STEP, _CLOSE_STEP = 0.8, 0.9
 # Below the film's own size nothing smaller is worth a rung.
 _SMALLEST_SIDE = 90
-# x264's scale. The cap decides for hard films; 21 keeps easy ones near VMAF 94 at the top rung.
-_CRF = 21
 # The cap of 1080p at up to 30 frames/s, from Apple's guide; other sizes by pixels^0.75, which gives its 2-4.5 Mbit/s
 # for 540p and 720p, and by the square root of the frame rate, for neighbouring frames resemble each other more.
 _CAP_1080P = 6_000_000
@@ -34,25 +33,19 @@ _HIGHEST_1080P = 7_800_000
 _MOST_PEAK = 2
 # HLS asks that the peak be at most twice the average; a buffer of a second and a half keeps a 4 s segment within 1.4.
 _BUFFER_S = 1.5
+# Pixels. Three ladders of 1080p take 1.8 GB in one job, and 16 % less processor time than in three (x264 veryfast).
+_LARGEST_TOGETHER = 1920 * 1080
 # Above 60 frames/s no common player has a hardware decoder for H.264 at full size, and the bits go up for nothing that
 # a 60 Hz screen shows.
 _HIGHEST_RATE = 60
-
-# H.264 Annex A, Table A-1: level, macroblocks a second, macroblocks a frame, kbit/s (of High profile: x 1.25).
-_LEVELS = (
-    ("1.0", 1_485, 99, 64), ("1.1", 3_000, 396, 192), ("1.2", 6_000, 396, 384), ("1.3", 11_880, 396, 768),
-    ("2.0", 11_880, 396, 2_000), ("2.1", 19_800, 792, 4_000), ("2.2", 20_250, 1_620, 4_000),
-    ("3.0", 40_500, 1_620, 10_000), ("3.1", 108_000, 3_600, 14_000), ("3.2", 216_000, 5_120, 20_000),
-    ("4.0", 245_760, 8_192, 20_000), ("4.1", 245_760, 8_192, 50_000), ("4.2", 522_240, 8_704, 50_000),
-    ("5.0", 589_824, 22_080, 135_000), ("5.1", 983_040, 36_864, 240_000), ("5.2", 2_073_600, 36_864, 240_000),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Rung:
     """One video rendition to be made. Square pixels; `maxrate` in bit/s, `bufsize` in bits, 0 for no cap.
 
-    `crf` is its quality, x264's constant rate factor; `shot_crfs` are those of shots that have their own.
+    `crf` is its quality, the constant rate factor of its codec's encoder; `shot_crfs` are those of shots that have
+    their own.
     """
 
     name: str
@@ -62,7 +55,10 @@ class Rung:
     maxrate: int
     bufsize: int
     level: str
-    profile: str = "high"
+    codec: Codec = H264
+    depth: int = 8  # bits of a sample
+    is_hdr: bool = False  # as the film is; else HDR becomes SDR
+    tells_display: bool = True  # that HDR was graded on
     vmaf: float = 0.0  # what it was chosen to have; 0 if it was not chosen by that
     shot_crfs: tuple[float, ...] = ()
 
@@ -70,10 +66,25 @@ class Rung:
         return self.shot_crfs[shot] if shot is not None and self.shot_crfs else self.crf
 
 
-def ladder(source: Source) -> tuple[Rung, ...]:
+def ladder(source: Source, codec: Codec = H264) -> tuple[Rung, ...]:
     """The rungs that fit a film whatever it shows, largest first; at least one, none larger than the film."""
     rate = output_rate(source.video.frame_rate)
-    return tuple(_rung(*size, rate) for size in _sizes(source, _BOXES, _STEP))
+    return tuple(_rung(source, size, rate, codec) for size in _sizes(source, _BOXES, _STEP))
+
+
+def jobs(rungs: Sequence[Rung]) -> list[list[Rung]]:
+    """The rungs that one job encodes: all of them, for the film is then decoded once.
+
+    Of a film above 1080p those of one codec: the encoders of a job hold their pictures at the same time.
+    """
+    if all(rung.width * rung.height <= _LARGEST_TOGETHER for rung in rungs):
+        return [list(rungs)]
+    return [[rung for rung in rungs if rung.codec is codec] for codec in dict.fromkeys(rung.codec for rung in rungs)]
+
+
+def fits(source: Source, codec: Codec) -> bool:
+    """Whether the film is large enough for the codec."""
+    return min(_sizes(source, _BOXES, _STEP)[0]) >= codec.smallest_side
 
 
 def candidate_sizes(source: Source) -> list[tuple[int, int]]:
@@ -82,7 +93,14 @@ def candidate_sizes(source: Source) -> list[tuple[int, int]]:
 
 
 def rung_of(
-    source: Source, size: tuple[int, int], crf: float, *, name: str, average_bps: float = 0.0, vmaf: float = 0.0
+    source: Source,
+    size: tuple[int, int],
+    crf: float,
+    *,
+    name: str,
+    average_bps: float = 0.0,
+    vmaf: float = 0.0,
+    codec: Codec = H264,
 ) -> Rung:
     """A rung that was chosen by its quality; capped at twice its average, as HLS asks, or not if that is not known."""
     rate = output_rate(source.video.frame_rate)
@@ -94,9 +112,21 @@ def rung_of(
         crf=round(crf, 2),
         maxrate=cap,
         bufsize=cap,
-        level=_level(*size, rate, cap or round(highest_bps(size, rate))),
+        level=codec.level(*size, rate, cap or highest_bps(size, rate)),
+        codec=codec,
+        depth=_depth(source.video, codec),
+        is_hdr=keeps_hdr(source, codec),
         vmaf=round(vmaf, 2),
     )
+
+
+def _depth(video: VideoStream, codec: Codec) -> int:
+    return min(video.depth, codec.deepest)
+
+
+def keeps_hdr(source: Source, codec: Codec) -> bool:
+    """Whether rungs of this codec are as bright as the film; not in 8 bit, which would show bands."""
+    return source.video.colour.is_hdr and _depth(source.video, codec) > H264.deepest
 
 
 def highest_bps(size: tuple[int, int], rate: Fraction) -> float:
@@ -145,16 +175,19 @@ def _even(wanted: float, limit: int) -> int:
     return max(2, min(round(wanted / 2) * 2, limit - limit % 2))
 
 
-def _rung(width: int, height: int, rate: Fraction) -> Rung:
-    maxrate = max(50_000, round(_cap(width, height, rate) / 1000) * 1000)
+def _rung(source: Source, size: tuple[int, int], rate: Fraction, codec: Codec) -> Rung:
+    maxrate = max(50_000, round(codec.cap_share * _cap(*size, rate) / 1000) * 1000)
     return Rung(
-        name=f"v{height}",
-        width=width,
-        height=height,
-        crf=_CRF,
+        name=codec.rung_name(f"v{size[1]}"),
+        width=size[0],
+        height=size[1],
+        crf=codec.fixed_crf,
         maxrate=maxrate,
         bufsize=round(maxrate * _BUFFER_S),
-        level=_level(width, height, rate, maxrate),
+        level=codec.level(*size, rate, maxrate),
+        codec=codec,
+        depth=_depth(source.video, codec),
+        is_hdr=keeps_hdr(source, codec),
     )
 
 
@@ -162,17 +195,3 @@ def _cap(width: int, height: int, rate: Fraction) -> float:
     tempo = math.sqrt(max(1.0, float(rate) / _CAP_RATE))
     scale: float = (width * height / _CAP_PIXELS) ** _CAP_EXPONENT
     return _CAP_1080P * scale * tempo
-
-
-def _level(width: int, height: int, rate: Fraction, maxrate: int) -> str:
-    """The lowest H.264 level whose limits this rung keeps: what a decoder must be able to do."""
-    across, down = -(-width // 16), -(-height // 16)
-    # There always is one: the largest box at 60 frames/s is within 5.2.
-    return next(
-        level
-        for level, per_second, per_frame, kbits in _LEVELS
-        if across * down <= per_frame
-        and max(across, down) ** 2 <= 8 * per_frame  # A.3.1: no side longer than sqrt(8 x macroblocks a frame)
-        and across * down * rate <= per_second
-        and maxrate <= kbits * 1250
-    )

@@ -38,6 +38,7 @@ TITLE_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PACKAGE_PATTERN = re.compile(r"[0-9a-f]{32}")
 FILE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
+KEY_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 _SEGMENT_PATTERN = re.compile(r"([1-9][0-9]{0,6})\.m4s")
 
 MEDIA_TYPES = {
@@ -62,6 +63,75 @@ class StoredFile(msgspec.Struct, frozen=True):
     size: int
     digest: str
     blocks: tuple[str, ...]
+
+
+class DrmSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What manifests say of one key for one DRM system. Never the key."""
+
+    system: str  # the system's UUID, or "identity" (RFC 8216 section 4.3.2.4), which only HLS has
+    key_id: str
+    pssh: str = ""  # the whole box, in base64
+    hls: str = ""  # attributes of EXT-X-KEY; empty: the system has none in HLS
+    hls_session: str = ""  # of EXT-X-SESSION-KEY
+    dash: str = ""  # XML inside of ContentProtection, beside cenc:pssh
+    licence_url: str = ""  # where players get licences, for those that are told so
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the renditions that have a `key_id` are encrypted (ISO/IEC 23001-7)."""
+
+    scheme: str
+    signals: tuple[DrmSignal, ...] = ()
+
+    @property
+    def licence_urls(self) -> dict[str, str]:
+        """DRM system -> where its licences are, for those of which that is known."""
+        return {signal.system: signal.licence_url for signal in self.signals if signal.licence_url}
+
+
+class Loudness(msgspec.Struct, frozen=True):
+    """How loud a rendition is by EBU R 128, as it is in the package; of silence -70 LUFS and -99 dB."""
+
+    integrated_lufs: float
+    range_lu: float
+    true_peak_dbtp: float
+
+
+class Chapter(msgspec.Struct, frozen=True):
+    """A part of the film that has a name; `start` and `end` in seconds."""
+
+    start: float
+    end: float
+    title: str
+
+
+class Poster(msgspec.Struct, frozen=True):
+    """A picture of the film for pages; `width` and `height` in pixels."""
+
+    file: str
+    width: int
+    height: int
+
+
+class Thumbnails(msgspec.Struct, frozen=True):
+    """Small pictures of the film at even times, many in one file: `columns` x `rows`, in the order of reading.
+
+    The files are `sheet_name(1)` to `sheet_name(sheets)`; what the film does not fill of the last is black.
+    """
+
+    playlist: str
+    sheets: int
+    columns: int
+    rows: int
+    width: int  # of one picture
+    height: int
+    interval: int  # seconds from one picture to the next
+    count: int  # pictures
+    bandwidth: int  # bit/s, of the largest sheet
+
+
+def sheet_name(number: int | str) -> str:
+    return f"thumbnails-{number}.jpg"
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,10 +159,16 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     width: int = 0
     height: int = 0
     frame_rate: str = ""  # "24000/1001"
+    video_range: Literal["SDR", "PQ", "HLG"] = "SDR"
     channels: int = 0
     sample_rate: int = 0
+    has_objects: bool = False  # Dolby Atmos within E-AC-3
+    loudness: Loudness | None = None  # of audio; None: nobody measured it
+    version_of: str = ""  # rendition of the same track with fewer channels, which every player can play
+    roles: tuple[str, ...] = ()  # of DASH beside main, alternate, subtitle: "commentary", "description", "caption" ...
     iframe_playlist: str = ""
     iframe_bandwidth: int = 0
+    key_id: str = ""  # 32 hex digits; empty: not encrypted
     vmaf: float = 0.0  # mean quality that it was made to have, at the largest rendition's size; 0: nobody asked for one
 
 
@@ -108,6 +184,12 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     renditions: tuple[Rendition, ...]
     files: tuple[StoredFile, ...]  # all but package.json itself
     poster: str = ""
+    posters: tuple[Poster, ...] = ()  # `poster` in all sizes that there are
+    thumbnails: Thumbnails | None = None
+    trick_mode: str = ""  # rendition that the MPD offers once more for playing fast; empty: none
+    chapters: tuple[Chapter, ...] = ()
+    chapters_json: str = ""  # the file that HLS names
+    protection: Protection | None = None  # None: nothing is encrypted
 
     def of_kind(self, kind: str) -> tuple[Rendition, ...]:
         return tuple(rendition for rendition in self.renditions if rendition.kind == kind)
@@ -205,6 +287,9 @@ def check(package: Package) -> None:
         demand(FILE_PATTERN.fullmatch(rendition.name) is not None, f"{place}: name")
         for name in (rendition.file, rendition.playlist, rendition.iframe_playlist or rendition.playlist):
             demand(name in files, f"{place}: file {name!r} is not in the package")
+        if rendition.key_id:
+            demand(KEY_ID_PATTERN.fullmatch(rendition.key_id) is not None, f"{place}: key ID {rendition.key_id!r}")
+            demand(package.protection is not None, f"{place}: is encrypted, and nothing says how")
         demand(rendition.timescale > 0, f"{place}: timescale {rendition.timescale}")
         demand(len(rendition.durations) == len(rendition.sizes) > 0, f"{place}: durations and sizes do not pair")
         demand(min(rendition.durations) > 0 <= min(rendition.sizes), f"{place}: an empty segment")
@@ -212,6 +297,18 @@ def check(package: Package) -> None:
         end = rendition.media_offset + sum(rendition.sizes)
         demand(end == files[rendition.file].size, f"{place}: segments end at {end}, not at the end of the file")
     demand(package.poster == "" or package.poster in files, f"poster {package.poster!r} is not in the package")
+    demand(package.trick_mode == "" or package.trick_mode in names, f"no rendition {package.trick_mode!r} to play fast")
+    for name in _named(package):
+        demand(name in files, f"{name!r} is named and not in the package")
+
+
+def _named(package: Package) -> Iterator[str]:
+    yield from (poster.file for poster in package.posters)
+    if package.chapters_json:
+        yield package.chapters_json
+    if package.thumbnails is not None:
+        yield package.thumbnails.playlist
+        yield from (sheet_name(number) for number in range(1, package.thumbnails.sheets + 1))
 
 
 def parse_content_path(path: str) -> ContentPath:

@@ -17,14 +17,22 @@ from lxml import etree
 
 from encoder import boxes
 from encoder.chunks import Plan
-from encoder.commands import AUDIO_RATE
+from encoder.colour import VideoRange
 from encoder.errors import CheckError, PackageError
 from encoder.ladder import Rung
 from encoder.languages import language_name
 from encoder.manifests import ByteRange, average_bandwidth, peak_bandwidth
 from encoder.package import Rendition
+from encoder.sounds import MadeSound
 from encoder.source import AudioStream, TextStream
 
+# As menus of players have them.
+_PURPOSES = {
+    "caption": "SDH",
+    "commentary": "commentary",
+    "description": "audio description",
+    "enhanced-audio-intelligibility": "clear speech",
+}
 # A header larger than this is none: the moov of a fragmented file lists no samples.
 _LARGEST_HEADER = 64 * 1024 * 1024
 
@@ -100,7 +108,8 @@ def read_codecs(mpd: bytes) -> dict[str, str]:
     return found
 
 
-def video_rendition(rung: Rung, plan: Plan, index: FileIndex, codecs: str) -> Rendition:
+def video_rendition(rung: Rung, plan: Plan, index: FileIndex, codecs: str, video_range: VideoRange) -> Rendition:
+    """`video_range` is the film's."""
     return Rendition(
         name=rung.name,
         kind="video",
@@ -116,6 +125,7 @@ def video_rendition(rung: Rung, plan: Plan, index: FileIndex, codecs: str) -> Re
         sizes=index.sizes,
         width=rung.width,
         height=rung.height,
+        video_range=video_range if rung.is_hdr else "SDR",
         frame_rate=f"{plan.frame_rate.numerator}/{plan.frame_rate.denominator}",
         iframe_playlist=f"{rung.name}-iframes.m3u8",
         iframe_bandwidth=peak_bandwidth(index.durations, [i.length for i in index.iframes], index.timescale),
@@ -123,12 +133,14 @@ def video_rendition(rung: Rung, plan: Plan, index: FileIndex, codecs: str) -> Re
     )
 
 
-def audio_rendition(number: int, stream: AudioStream, index: FileIndex, codecs: str, *, default: bool) -> Rendition:
+def audio_rendition(made: MadeSound, index: FileIndex, codecs: str, *, default: bool) -> Rendition:
+    track, sound = made.track, made.sound
+    stream, number = track.stream, (track.version_of or track.name).removeprefix("a")
     return Rendition(
-        name=f"a{number}",
+        name=track.name,
         kind="audio",
-        file=f"a{number}.mp4",
-        playlist=f"a{number}.m3u8",
+        file=f"{track.name}.mp4",
+        playlist=f"{track.name}.m3u8",
         codecs=codecs,
         bandwidth=peak_bandwidth(index.durations, index.sizes, index.timescale),
         average_bandwidth=average_bandwidth(index.durations, index.sizes, index.timescale),
@@ -138,10 +150,14 @@ def audio_rendition(number: int, stream: AudioStream, index: FileIndex, codecs: 
         durations=index.durations,
         sizes=index.sizes,
         language=stream.language,
-        label=stream.title or language_name(stream.language) or f"Audio {number}",
+        label=_label(stream, f"Audio {number}"),
         default=default,
-        channels=min(stream.channels, 2),
-        sample_rate=AUDIO_RATE,
+        channels=sound.channels,
+        sample_rate=sound.sample_rate,
+        has_objects=sound.has_objects,
+        loudness=sound.loudness,
+        version_of=track.version_of,
+        roles=stream.roles,
     )
 
 
@@ -163,10 +179,22 @@ def text_rendition(number: int, stream: TextStream, size: int, plan: Plan, *, de
         durations=durations,
         sizes=sizes,
         language=stream.language,
-        label=stream.title or language_name(stream.language) or f"Captions {number}",
+        label=_label(stream, f"Captions {number}"),
         default=default,
         forced=stream.forced,
+        roles=stream.roles,
     )
+
+
+def _label(stream: AudioStream | TextStream, otherwise: str) -> str:
+    """What the film calls a track, or its language and what it is for: a menu has several of one language."""
+    if stream.title:
+        return stream.title
+    purposes = [_PURPOSES[role] for role in stream.roles if role in _PURPOSES]
+    if isinstance(stream, TextStream) and stream.forced:
+        purposes.append("forced")
+    name = language_name(stream.language) or otherwise
+    return f"{name} ({', '.join(purposes)})" if purposes else name
 
 
 def only_first(flags: Sequence[bool], *, at_least_one: bool) -> list[bool]:

@@ -1,7 +1,7 @@
 """A film in, a package out: the steps in their order, each resumable, and one rename at the end.
 
-    film -> read -> [remux] -> shots -> chunks -> join -> package -> verify -> poster -> out/{title}/{package}/
-                            -> audio, captions ---/
+    film -> read -> [remux] -> shots -> chunks -> join -> package -> verify -> pictures -> out/{title}/{package}/
+                            -> sounds, captions --/
 
 Everything in between lives in `{work}/{digest of the film}/` (see encoder/steps.py). Killed at any point, the same
 command finishes what is left; the same film gives the same bytes, so the package has the same name.
@@ -14,10 +14,11 @@ import functools
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
+from concurrent.futures import Executor
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,30 +28,56 @@ from config.encoder import EncoderSettings
 from config.errors import ConfigError, Problem
 from config.progress import Reporter
 from config.units import show_duration
-from encoder import commands, manifests, package, packaging, poster, verify
-from encoder.chunks import Chunk, Plan
+from encoder import chapters, commands, manifests, package, packaging, verify
+from encoder.beside import Beside, read_beside
+from encoder.builds import demand_encoders
+from encoder.captions import make_captions
+from encoder.chunks import Plan
+from encoder.codec import AV1, H264, Codec, chosen
 from encoder.errors import EncodeError, PackageError, SourceError, ToolError
-from encoder.ladder import Rung, ladder
-from encoder.package import Package, Rendition, StoredFile
+from encoder.hdr import check_colour
+from encoder.ladder import Rung, fits, keeps_hdr, ladder
+from encoder.package import Chapter, Package, Protection, Rendition, StoredFile
 from encoder.packaging import FileIndex
-from encoder.probe import demand_film, film_url, read_film
-from encoder.process import OnSeconds, Tools, full_disk_is_space_error, versions
-from encoder.search import divide, find_ladder
+from encoder.pictures import make_pictures, read_pictures
+from encoder.probe import demand_film, film_url, read_film, with_plain_name
+from encoder.process import Tools, full_disk_is_space_error, versions
+from encoder.protection.arguments import SCHEME
+from encoder.protection.encryption import assign, encrypt
+from encoder.protection.keyring import read_ring
+from encoder.protection.keys import KeyRing, Track
+from encoder.report.costs import Metered
+from encoder.report.facts import Search
+from encoder.report.write import Encoded, write_report
+from encoder.scoring import demand_vmaf
+from encoder.search import Found, divide, find_ladder
+from encoder.shared import open_place
+from encoder.sounds import MadeSound, SoundEncode, read_sound
+from encoder.soundtracks import first_to_play, soundtracks
 from encoder.source import Source
 from encoder.steps import Steps, demand_space, key_of, locked, sync, sync_folder
-from encoder.subtitles import shift_cues
-from encoder.work import FILM, RECIPE, Work, demand_frames
+from encoder.video import make_video, read_quality
+from encoder.work import FILM, RECIPE, Work
+from encoder.workers import AnyExecutor, Workers, open_workers
 
 _READ_SIZE = 1024 * 1024
 # What a rung takes on average, as a share of its cap; only to ask beforehand whether the disk may hold the result.
 _USUAL_SHARE = 0.5
 # Chunks, joined rungs and packaged files exist at the same time.
 _COPIES = 3
-_MASTER, _MPD, _POSTER = "master.m3u8", "manifest.mpd", "poster.jpg"
+# The encrypted files, and those decrypted again.
+_COPIES_ENCRYPTED = 2
+_MASTER, _MPD = "master.m3u8", "manifest.mpd"
+_CHAPTERS = "chapters.json"
 
 
-def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporter: Reporter, name: str = "") -> Path:
+def encode(
+    film: Path, title: str, out: Path, settings: EncoderSettings, reporter: Reporter, name: str = "",
+    executor: Executor | None = None,
+) -> Path:  # fmt: skip
     """Encodes `film` into the folder `out/{title}/{package}/`, which appears whole, and returns that folder.
+
+    `executor` makes the pieces in the place of the workers that the settings name, in processes that see this disk.
 
     A film that was encoded so before is done at once. Raises PackageError for a title that none can have, ConfigError
     for such settings, SourceError, ToolError, SpaceError or CheckError for what went wrong; finished steps are kept.
@@ -60,16 +87,23 @@ def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporte
     if not 0.5 <= settings.segment_duration <= 30:
         found = f"{settings.segment_duration}s"
         raise ConfigError([Problem("settings", "segment_duration", found, "0.5s to 30s")])
+    ring = read_ring(settings.protection, reporter) if settings.protection is not None else None
     demand_film(film)
+    beside = read_beside(film)
     for folder in (settings.work, out / title):
         _make_folder(folder)
+    reporter = Metered(reporter)
     with Tools() as tools, full_disk_is_space_error(settings.work):
+        demand_encoders(tools, chosen(settings.codecs))
         before = film.stat()
         digest, tools_version = _digest_film(film, reporter), versions(tools)
         # All that the bytes of the result depend on. Chunks are: each begins with an empty rate control.
         key = key_of(
             RECIPE, digest, title, name, tools_version, settings.preset,
-            settings.ladder, str(settings.segment_duration), str(settings.chunk_duration),
+            settings.ladder, str(settings.segment_duration), str(settings.chunk_duration), str(settings.loudness),
+            str(settings.dash_trick_mode),
+            *(codec.name for codec in chosen(settings.codecs)),
+            ring.fingerprint if ring is not None else "", beside.key,
         )  # fmt: skip
         done = settings.work / f"{digest[:32]}-{key}.done"
 
@@ -82,13 +116,19 @@ def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporte
                 reporter.say(f"{film} was encoded before, with the same settings and tools")
                 return finished
             steps = Steps(settings.work / digest[:32], settings.min_free_space)
-            job = _start(film, digest, tools_version, tools, steps, settings, reporter)
-            made = job.make(title, name or title)
+            steps.sweep()
+            reporter.keep_in(steps.folder)
+            path = with_plain_name(film, steps.folder)
+            with closing(AnyExecutor(executor) if executor else open_workers(settings.workers, tools)) as workers:
+                job = _start(path, digest, tools_version, tools, workers, steps, settings, reporter)
+                made = replace(job, ring=ring, beside=beside).make(title, name or title)
             if _identity(film.stat()) != _identity(before):
                 steps.remove()
                 raise SourceError(f"{film} changed while it was being encoded; encode it again when it is finished")
             folder = _install(made, out / title, key_of(key, str(settings.work.resolve())))
+            job.report(folder, reporter)
             done.write_text(folder.name)
+            job.work.place.remove()
             steps.remove()
             return folder
 
@@ -96,8 +136,9 @@ def encode(film: Path, title: str, out: Path, settings: EncoderSettings, reporte
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # it may be there and not ours, or on a disk that is read-only
     except OSError as error:
-        raise EncodeError(f"{folder} cannot be made: {error.strerror}") from error
+        raise EncodeError(f"{folder} cannot be written to: {error.strerror}") from error
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int]:
@@ -159,8 +200,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _start(
-    film: Path, digest: str, tools_version: str, tools: Tools, steps: Steps, settings: EncoderSettings,
-    reporter: Reporter,
+    film: Path, digest: str, tools_version: str, tools: Tools, workers: Workers, steps: Steps,
+    settings: EncoderSettings, reporter: Reporter,
 ) -> _Job:  # fmt: skip
     """Reads the film, remuxed first if its container does not seek exactly."""
     source = _read(film, tools, reporter)
@@ -177,14 +218,51 @@ def _start(
             path = steps.run("remux", inputs, make) / "film.mkv"
             source = _read(path, tools, reporter)
         except (ToolError, SourceError) as error:
+            if error.retryable:
+                raise
             # Matroska cannot hold every stream there is. As one chunk the film needs no seeking.
             reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
             path, source = film, _read(film, tools, reporter)
-    work = Work(film_url(path), digest, tools_version, source, tools, steps, settings, reporter)
+    place = open_place(path, digest if path == film else path.parent.name, steps, settings, reporter)
+    work = Work(film_url(path), digest, tools_version, source, tools, steps, place, workers, settings, reporter)
+    codecs = [codec for codec in chosen(settings.codecs) if _is_encoded(source, codec, film, reporter)]
+    _demand_room(work, codecs)
     plan = divide(work)
     if settings.ladder == "fixed":
-        return _Job(work, plan, ladder(source))
-    return _Job(work, plan.by_shot(settings.chunk_duration), find_ladder(work, plan))
+        return _Job(work, plan, tuple(rung for codec in codecs for rung in _fixed_ladder(work, codec)))
+    demand_vmaf(tools)
+    # VMAF knows no HDR: what keeps it has the ladder that all films have.
+    found = {codec: find_ladder(work, plan, codec) for codec in codecs if not keeps_hdr(source, codec)}
+    rungs = (found[codec].rungs if codec in found else _fixed_ladder(work, codec) for codec in codecs)
+    return _Job(
+        work,
+        plan.by_shot(settings.chunk_duration),
+        tuple(rung for of_codec in rungs for rung in of_codec),
+        found=tuple(found.values()),
+    )
+
+
+def _fixed_ladder(work: Work, codec: Codec) -> tuple[Rung, ...]:
+    rungs, colour = ladder(work.source, codec), work.source.video.colour
+    if codec is not AV1 or work.settings.protection is None or not (colour.mastering or colour.light):
+        return rungs
+    # Shaka Packager 3.8 fails at AV1's metadata units when it encrypts (its pull request 1611 mends that).
+    work.reporter.say("encrypted AV1 does not tell the display that the film was graded on")
+    return tuple(replace(rung, tells_display=False) for rung in rungs)
+
+
+def _demand_room(work: Work, codecs: Sequence[Codec]) -> None:
+    """Raises SpaceError before hours are spent, if what the ladder usually takes is not free."""
+    caps = sum(rung.maxrate for codec in codecs for rung in ladder(work.source, codec)) / 8
+    copies = _COPIES + (_COPIES_ENCRYPTED if work.settings.protection is not None else 0)
+    wanted = round(caps * float(work.source.duration) * _USUAL_SHARE * copies)
+    demand_space(work.steps.folder, wanted + work.settings.min_free_space)
+
+
+def _is_encoded(source: Source, codec: Codec, film: Path, reporter: Reporter) -> bool:
+    if not fits(source, codec):
+        reporter.say(f"{film.name} is not encoded in {codec.label}: its pictures are too small for {codec.encoder}")
+    return fits(source, codec)
 
 
 def _read(film: Path, tools: Tools, reporter: Reporter) -> Source:
@@ -192,11 +270,19 @@ def _read(film: Path, tools: Tools, reporter: Reporter) -> Source:
         return read_film(tools, film, lambda position: bar.update(position))
 
 
+def _described(rungs: Sequence[Rung]) -> str:
+    """The sizes of each codec's rungs, as people read them."""
+    codecs = dict.fromkeys(rung.codec for rung in rungs)
+    sizes = {c: ", ".join(f"{rung.width}x{rung.height}" for rung in rungs if rung.codec is c) for c in codecs}
+    return "; ".join(f"{codec.label} {found}" for codec, found in sizes.items())
+
+
 class _Track(NamedTuple):
     """A packaged file and what it says of itself."""
 
     rendition: Rendition
     found: FileIndex
+    frame: int = 0  # samples in one, of audio
 
 
 @dataclass(frozen=True)
@@ -206,99 +292,72 @@ class _Job:
     work: Work
     plan: Plan
     rungs: tuple[Rung, ...]
+    ring: KeyRing | None = None
+    beside: Beside = Beside()
+    found: tuple[Found, ...] = ()  # by the search, if there was one
 
     def make(self, title: str, name: str) -> Path:
         """The folder with all files of the package."""
-        caps = sum(rung.maxrate for rung in self.rungs) / 8 * float(self.plan.duration)
-        demand_space(self.work.steps.folder, round(caps * _USUAL_SHARE * _COPIES) + self.work.settings.min_free_space)
-        sizes = ", ".join(f"{rung.width}x{rung.height}" for rung in self.rungs)
-        self.work.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {sizes}")
+        self.work.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {_described(self.rungs)}")
+        self._demand_keys()
         video = self._video()
-        audios = [self._audio(number) for number in range(1, len(self.work.source.audios) + 1)]
-        texts = self._texts()
-        packaged = self._packaged(video, audios)
-        tracks = self._tracks(packaged)
+        sounds = self._sounds()
+        texts = make_captions(self.work, self.plan, self.beside.captions)
+        runs = self._runs(video, sounds)
+        packaged = self._packaged(runs)
+        tracks = self._tracks(packaged, sounds)
         self._verify(packaged, tracks)
-        return self._assembled(title, name, packaged, self._poster(video), texts, tracks)
+        if self.ring is not None:
+            files = assign(self.ring, [track.rendition for track in tracks], self.work.digest)
+            packaged = encrypt(self.work, packaged, runs, files, self.ring)
+            tracks = [
+                track._replace(rendition=msgspec.structs.replace(track.rendition, key_id=files[name].key.key_id))
+                for track in self._tracks(packaged, sounds)
+                for name in [track.rendition.file]
+            ]
+        pictures = make_pictures(self.work, self.plan, self.rungs, video)
+        return self._assembled(title, name, packaged, pictures, texts, tracks)
+
+    def report(self, folder: Path, meter: Metered) -> None:
+        """The page about the package in `folder`, beside it."""
+        searches = tuple(Search(found.codec, found.pieces) for found in self.found)
+        video = self._video()
+        write_report(self.work, Encoded(self.plan, self.rungs, video, searches, read_quality(video)), folder, meter)
+
+    def _demand_keys(self) -> None:
+        """Raises ProtectionError if there is no key for a track, before hours of work for it."""
+        if self.ring is None:
+            return
+        for rung in self.rungs:
+            self.ring.demand_key(Track(rung.name, "video", rung.width, rung.height, self.plan.frame_rate))
+        for number, _ in enumerate(self.work.source.audios, 1):
+            self.ring.demand_key(Track(f"audio {number}", "audio"))
 
     def _video(self) -> Path:
         """`{rung}.mp4` of each rung, whole."""
-        return self.work.chunked(self.plan, self._joined)
+        return make_video(self.work, self.plan, self.rungs, self.found)
 
-    def _joined(self, plan: Plan) -> Path:
-        inputs = [argument for chunk in plan.chunks for argument in self._chunk_arguments(FILM, plan, chunk)]
+    def _sounds(self) -> list[MadeSound]:
+        """Each audio rendition, `{name}.mp4` in a folder of its own."""
+        source, wanted = self.work.source, self.work.settings.loudness
+        encodes = [SoundEncode(source, track, wanted) for track in soundtracks(source.audios)]
+        folders = self.work.units("audio", encodes)
+        made = [read_sound(encode.track, folder) for encode, folder in zip(encodes, folders, strict=True)]
+        for remark in filter(None, (one.sound.remark for one in made)):
+            self.work.reporter.say(remark)
+        return made
 
-        def make(folder: Path) -> None:
-            chunks = self._chunks(plan)
-            for rung in self.rungs:
-                listing = folder / f"{rung.name}.txt"
-                # The names of steps need no quoting, and relative ones no escape from strange work folders.
-                listing.write_text("".join(f"file '../{chunk.name}/{rung.name}.mp4'\n" for chunk in chunks))
-                self.work.tools.ffmpeg(commands.join(listing.name, plan, f"{rung.name}.mp4"), cwd=folder)
-                listing.unlink()
-
-        joined = self.work.run("video", inputs, make)
-        for chunk in self.work.steps.folder.glob("chunk-*"):
-            shutil.rmtree(chunk)
-        return joined
-
-    def _chunks(self, plan: Plan) -> list[Path]:
-        """The folder of each chunk, with `{rung}.mp4` of each rung."""
-
-        def encode_chunk(chunk: Chunk, report: OnSeconds) -> Path:
-            def make(folder: Path) -> None:
-                self.work.tools.ffmpeg(
-                    self._chunk_arguments(self.work.film, plan, chunk), cwd=folder, on_seconds=report
-                )
-                for rung in self.rungs:
-                    demand_frames(self._count_frames(folder / f"{rung.name}.mp4"), plan, chunk)
-
-            return self.work.run(f"chunk-{chunk.number:05d}", self._chunk_arguments(FILM, plan, chunk), make)
-
-        return self.work.each("video", plan, plan.chunks, encode_chunk)
-
-    def _chunk_arguments(self, film: str, plan: Plan, chunk: Chunk) -> list[str]:
-        return commands.chunk_video(film, self.work.source, plan, self.rungs, chunk, self.work.settings.preset)
-
-    def _count_frames(self, file: Path) -> int:
-        entries = ["-v", "error", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
-        return int(self.work.tools.ffprobe([*entries, str(file)]).strip() or 0)
-
-    def _audio(self, number: int) -> Path:
-        """`a{number}.mp4`."""
-        stream = self.work.source.audios[number - 1]
-        with self.work.reporter.bar(f"audio {number}", float(self.plan.duration)) as bar:
-            return self.work.ffmpeg(
-                f"audio-{number}", lambda film: commands.audio(film, self.work.source, stream, f"a{number}.mp4"), bar
-            )
-
-    def _texts(self) -> Path:
-        """`t{number}.vtt` of each text stream that has a cue within the film."""
-
-        def make(folder: Path) -> None:
-            for number, stream in enumerate(self.work.source.texts, 1):
-                path = folder / f"t{number}.vtt"
-                self.work.tools.ffmpeg(commands.captions(self.work.film, stream, path.name), cwd=folder)
-                shift, duration = -float(self.work.source.video.start), float(self.plan.duration)
-                webvtt, cues = shift_cues(path.read_text(encoding="utf-8"), shift, duration)
-                if cues:
-                    path.write_text(webvtt, encoding="utf-8")
-                else:
-                    path.unlink()
-                    self.work.reporter.say(
-                        f"stream {stream.index} (subtitle, {stream.codec}) is left out: it has no cues"
-                    )
-
-        arguments = [a for stream in self.work.source.texts for a in commands.captions(FILM, stream, "")]
-        return self.work.run("captions", [*arguments, str(self.work.source.video.start), str(self.plan.duration)], make)
-
-    def _packaged(self, video: Path, audios: Sequence[Path]) -> Path:
-        """Every rung and track as the packager leaves it, and its MPDs."""
+    def _runs(self, video: Path, sounds: Sequence[MadeSound]) -> list[list[str]]:
+        """The arguments of each run of the packager."""
         videos = [(f"../{video.name}/{rung.name}.mp4", f"{rung.name}.mp4") for rung in self.rungs]
-        sounds = [(f"../{path.name}/a{number}.mp4", f"a{number}.mp4") for number, path in enumerate(audios, 1)]
+        audios = [(f"../{one.folder.name}/{one.track.name}.mp4", f"{one.track.name}.mp4") for one in sounds]
         runs = [commands.package_video(videos, "video.mpd")]
-        if sounds:
-            runs.append(commands.package_audio(sounds, "audio.mpd"))
+        if audios:
+            runs.append(commands.package_audio(audios, "audio.mpd"))
+        return runs
+
+    def _packaged(self, runs: Sequence[Sequence[str]]) -> Path:
+        """Every rung and track as the packager leaves it, and its MPDs."""
 
         def make(folder: Path) -> None:
             for arguments in runs:
@@ -306,27 +365,40 @@ class _Job:
 
         return self.work.run("packaged", [argument for run in runs for argument in run], make)
 
-    def _tracks(self, packaged: Path) -> list[_Track]:
+    def _tracks(self, packaged: Path, sounds: Sequence[MadeSound]) -> list[_Track]:
         codecs: dict[str, str] = {}
         for mpd in sorted(packaged.glob("*.mpd")):
             codecs |= packaging.read_codecs(mpd.read_bytes())
         tracks = []
         for rung in self.rungs:
             index = packaging.read_index(packaged / f"{rung.name}.mp4")
-            tracks.append(_Track(packaging.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"]), index))
-        defaults = packaging.only_first([stream.default for stream in self.work.source.audios], at_least_one=True)
-        for number, (stream, default) in enumerate(zip(self.work.source.audios, defaults, strict=True), 1):
-            index = packaging.read_index(packaged / f"a{number}.mp4")
-            rendition = packaging.audio_rendition(number, stream, index, codecs[f"a{number}.mp4"], default=default)
+            video_range = self.work.source.video.colour.video_range
+            rendition = packaging.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"], video_range)
             tracks.append(_Track(rendition, index))
+        streams = self.work.source.audios
+        default = streams[first_to_play(streams)] if streams else None
+        for made in sounds:
+            file = f"{made.track.name}.mp4"
+            index = packaging.read_index(packaged / file)
+            rendition = packaging.audio_rendition(made, index, codecs[file], default=made.track.stream is default)
+            tracks.append(_Track(rendition, index, made.sound.frame))
         return tracks
 
     def _verify(self, packaged: Path, tracks: Sequence[_Track]) -> None:
         """Raises CheckError if the packaged files are not what was planned."""
-        for rendition, index in tracks:
+        for rendition, index, frame in tracks:
             size = (packaged / rendition.file).stat().st_size
-            check = verify.check_video if rendition.kind == "video" else verify.check_audio
-            check(rendition.name, index, self.plan, size)
+            if rendition.kind == "video":
+                verify.check_video(rendition.name, index, self.plan, size)
+            else:
+                verify.check_audio(rendition.name, index, self.plan, size, rendition.sample_rate, frame)
+
+        if self.work.source.video.colour.is_hdr:
+            for rung in self.rungs:
+                check_colour(self.work.tools, packaged / f"{rung.name}.mp4", rung, self.work.source)
+
+        place = self.work.tools, packaged
+        heard = {track.name: track.stream for track in soundtracks(self.work.source.audios)}
 
         def make(_: Path) -> None:
             done: dict[str, float] = {}
@@ -338,28 +410,15 @@ class _Job:
                         bar.update(sum(list(done.values())))
 
                     verify.decode(self.work.tools, packaged, rendition, self.plan, report)
+                    if rendition.name in heard:
+                        verify.check_sync(*place, rendition, self.work.film, self.work.source, heard[rendition.name])
 
-                self.work.in_parallel([functools.partial(decode, rendition) for rendition, _ in tracks])
+                self.work.in_parallel([functools.partial(decode, rendition) for rendition, *_ in tracks])
 
         self.work.run("verified", [packaged.name], make)
 
-    def _poster(self, video: Path) -> Path:
-        """`poster.jpg`, from the best of the keyframes that may be it."""
-        top, smallest = self.rungs[0], self.rungs[-1]
-
-        def make(folder: Path) -> None:
-            range_ = poster.candidates(len(self.plan.segment_frames))
-            thumbnails = commands.keyframe_thumbnails(f"../{video.name}/{smallest.name}.mp4", range_.stop)
-            pictures = poster.split_pictures(self.work.tools.ffmpeg_bytes(thumbnails, cwd=folder))
-            keyframe = range_.start + poster.best_picture(pictures[range_.start :])
-            # Half a frame early, for ffmpeg takes the first picture that is not before the time given.
-            frame = max(Fraction(0), self.plan.keyframes[keyframe] - Fraction(1, 2))
-            arguments = commands.poster_picture(
-                f"../{video.name}/{top.name}.mp4", frame / self.plan.frame_rate, _POSTER
-            )
-            self.work.tools.ffmpeg(arguments, cwd=folder)
-
-        return self.work.run("poster", [video.name], make)
+    def _encoders(self) -> str:
+        return ", ".join(dict.fromkeys(rung.codec.encoder.removeprefix("lib") for rung in self.rungs))
 
     def _assembled(
         self, title: str, name: str, packaged: Path, pictures: Path, captions: Path, tracks: Sequence[_Track]
@@ -367,46 +426,77 @@ class _Job:
         """The finished package: media, captions, manifests, poster and package.json."""
         texts = self._text_renditions(captions)
         renditions = (*(track.rendition for track in tracks), *texts)
+        stills = read_pictures(pictures)
+        protection = Protection(scheme=SCHEME, signals=self.ring.signals) if self.ring is not None else None
 
         def make(folder: Path) -> None:
-            for rendition, index in tracks:
+            for rendition, index, _ in tracks:
                 _link_or_copy(packaged / rendition.file, folder / rendition.file)
                 if rendition.iframe_playlist:
-                    iframes = manifests.iframe_playlist(rendition, index.iframes)
+                    iframes = manifests.iframe_playlist(rendition, index.iframes, protection)
                     (folder / rendition.iframe_playlist).write_text(iframes, encoding="utf-8")
             for text in texts:
                 _link_or_copy(captions / text.file, folder / text.file)
             for rendition in renditions:
-                (folder / rendition.playlist).write_text(manifests.media_playlist(rendition), encoding="utf-8")
-            _link_or_copy(pictures / _POSTER, folder / _POSTER)
+                playlist = manifests.media_playlist(rendition, protection)
+                (folder / rendition.playlist).write_text(playlist, encoding="utf-8")
+            for file in stills.files:
+                _link_or_copy(pictures / file, folder / file)
+            parts = self._chapters()
+            if parts:
+                (folder / _CHAPTERS).write_text(chapters.apple_json(parts), encoding="utf-8")
+                (folder / "chapters.vtt").write_text(chapters.webvtt(parts), encoding="utf-8")
             finished = Package(
                 format=package.FORMAT,
                 title=title,
                 name=name,
                 duration=float(self.plan.duration),
                 source_digest=self.work.digest,
-                encoder=f"{self.work.tools_version}, x264 {self.work.settings.preset}",
+                encoder=f"{self.work.tools_version}, {self._encoders()} {self.work.settings.preset}",
                 renditions=renditions,
                 files=(),
-                poster=_POSTER,
+                poster=stills.posters[0].file,
+                posters=stills.posters,
+                thumbnails=stills.thumbnails,
+                trick_mode=self._smallest() if self.work.settings.dash_trick_mode else "",
+                chapters=parts,
+                chapters_json=_CHAPTERS if parts else "",
+                protection=protection,
             )
             (folder / _MASTER).write_text(manifests.multivariant(finished), encoding="utf-8")
             (folder / _MPD).write_text(manifests.mpd(finished), encoding="utf-8")
+            for advice in verify.check_manifests(folder, finished, _MASTER, _MPD):
+                self.work.reporter.say(advice)
             _write_manifest(folder, finished, self.work.reporter)
 
-        return self.work.run("package", [title, name, packaged.name, pictures.name, captions.name], make)
+        trick_mode = str(self.work.settings.dash_trick_mode)
+        inputs = [title, name, packaged.name, pictures.name, captions.name, self.beside.key, trick_mode]
+        return self.work.run("package", inputs, make)
 
-    def _text_renditions(self, captions: Path) -> list[Rendition]:
+    def _smallest(self) -> str:
+        """The rung that costs a player least: of H.264, which all have in hardware."""
+        return [rung for rung in self.rungs if rung.codec is H264][-1].name
+
+    def _chapters(self) -> tuple[Chapter, ...]:
+        """Those that lie beside the film, or its own."""
+        duration = float(self.plan.duration)
+        if self.beside.chapters:
+            return chapters.within(self.beside.chapters, 0, duration)
+        source = self.work.source
+        return chapters.within(source.chapters, -float(source.video.start), duration)
+
+    def _text_renditions(self, folder: Path) -> list[Rendition]:
         """A rendition for each track of captions that has cues."""
+        tracks = (*self.work.source.texts, *(file.track for file in self.beside.captions))
         there = [
-            (number, stream, captions / f"t{number}.vtt")
-            for number, stream in enumerate(self.work.source.texts, 1)
-            if (captions / f"t{number}.vtt").exists()
+            (number, track, folder / f"t{number}.vtt")
+            for number, track in enumerate(tracks, 1)
+            if (folder / f"t{number}.vtt").exists()
         ]
-        defaults = packaging.only_first([stream.default for _, stream, _ in there], at_least_one=False)
+        defaults = packaging.only_first([track.default for _, track, _ in there], at_least_one=False)
         return [
-            packaging.text_rendition(number, stream, path.stat().st_size, self.plan, default=default)
-            for (number, stream, path), default in zip(there, defaults, strict=True)
+            packaging.text_rendition(number, track, path.stat().st_size, self.plan, default=default)
+            for (number, track, path), default in zip(there, defaults, strict=True)
         ]
 
 

@@ -6,14 +6,28 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from encoder.colour import RANGES
 from encoder.errors import SourceError, ToolError
+from encoder.hdr import read_side_data
 from encoder.process import Tools
 from encoder.source import Source, choose_video, parse_scan, read_source
 
 
 def film_url(film: Path) -> str:
     """The film as an ffmpeg URL: with `file:`, a name that looks like an option or a protocol stays a name."""
-    return f"file:{film.resolve()}"
+    return f"file:{film.absolute()}"
+
+
+def with_plain_name(film: Path, folder: Path) -> Path:
+    """The film by a name that is text, which it need not have: if it has none, a link to it in `folder`."""
+    try:
+        str(film.absolute()).encode()
+    except UnicodeEncodeError:
+        link = folder / "film"
+        link.unlink(missing_ok=True)
+        link.symlink_to(film.absolute())
+        return link
+    return film
 
 
 def demand_film(film: Path) -> None:
@@ -36,8 +50,16 @@ def read_film(tools: Tools, film: Path, on_bytes: Callable[[int], None] | None =
     # Only files: a list of URLs that is named like a film must not make us fetch them.
     arguments = ["-v", "error", "-protocol_whitelist", "file", "-i", film_url(film)]
     try:
-        described = json.loads(tools.ffprobe([*arguments, "-of", "json", "-show_format", "-show_streams"]))
-        video = choose_video(str(film), described)["index"]
+        shown = ["-show_format", "-show_streams", "-show_chapters"]
+        described = json.loads(tools.ffprobe([*arguments, "-of", "json", *shown]))
+        stream = choose_video(str(film), described)
+        video = stream["index"]
+        if stream.get("color_transfer") in RANGES:
+            # What HDR was graded on: where the container does not say, the first picture may.
+            stream["side_data_list"] = [
+                *stream.get("side_data_list", []),
+                *read_side_data(tools, film_url(film), stream),
+            ]
         entries = ["-of", "csv=p=0", "-show_entries", "packet=stream_index,pts,dts,duration,pos,flags"]
         scan = tools.ffprobe_lines([*arguments, *entries], lambda lines: parse_scan(lines, video, on_bytes))
     except ToolError as error:

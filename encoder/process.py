@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, TypeAlias, TypeVar
 
+from encoder.arguments import short_arguments
 from encoder.errors import EncodeError, SpaceError, ToolError
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,12 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large"
 _FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # ffmpeg prefixes lines with the address of what speaks: "[mov,mp4 @ 0x55d0c8] moov atom not found".
 _ADDRESS = re.compile(r"^(?:\[[^\]@]*@ 0x[0-9a-f]+\] )+")
+
+# Whatever a key may be written as.
+_LONG_WORD = re.compile(r"[0-9A-Za-z+/]{16,}")
+
+# SVT-AV1 knows no other way to say nothing but errors.
+_QUIET = {"SVT_LOG": "1"}
 
 Read = TypeVar("Read")
 OnSeconds: TypeAlias = Callable[[float], None]
@@ -90,7 +97,7 @@ class Tools:
     def ffmpeg(self, arguments: Sequence[str], *, cwd: Path, on_seconds: OnSeconds | None = None) -> Written:
         """Runs ffmpeg in `cwd`; `on_seconds` gets the seconds written so far. Raises ToolError, SpaceError."""
         # -nostdin: ffmpeg would read a terminal's keys. -progress is for programs, -stats for people.
-        argv = [ffmpeg_path(), "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", "-nostats", *arguments]
+        argv = [ffmpeg_path(), "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", "-nostats"]
 
         def read(lines: Iterable[str]) -> Written:
             frames, seconds = 0, 0.0
@@ -104,7 +111,8 @@ class Tools:
                         on_seconds(seconds)
             return Written(frames, seconds)
 
-        return self.run(argv, read, cwd=cwd)
+        with short_arguments(arguments, cwd) as short:
+            return self.run([*argv, *short], read, cwd=cwd)
 
     def ffmpeg_bytes(self, arguments: Sequence[str], *, cwd: Path) -> bytes:
         """What ffmpeg writes to standard output. Raises ToolError."""
@@ -117,17 +125,23 @@ class Tools:
     def ffprobe_lines(self, arguments: Sequence[str], read: Callable[[Iterable[str]], Read]) -> Read:
         return self.run([ffprobe_path(), *arguments], read)
 
-    def packager(self, arguments: Sequence[str], *, cwd: Path) -> None:
-        """Runs Shaka Packager in `cwd`. It knows no error for a full disk, so that is looked for in what it says."""
-        self.run([packager_path(), *arguments], lambda lines: deque(lines, maxlen=0), cwd=cwd)
+    def packager(self, arguments: Sequence[str], *, cwd: Path, flags: str = "") -> None:
+        """Runs Shaka Packager in `cwd`. It knows no error for a full disk, so that is looked for in what it says.
+
+        `flags` are arguments that nobody may see, as anybody may see a command line (`ps`): it reads them from a pipe.
+        """
+        argv = [packager_path(), *arguments]
+        self._run_binary(argv, lambda stream: deque(stream, maxlen=0), cwd, secret=flags)
 
     def run(self, argv: Sequence[str], read: Callable[[Iterable[str]], Read], *, cwd: Path | None = None) -> Read:
         """Runs a tool; `read` consumes the lines of its standard output, and what it returns is the result."""
         return self._run_binary(argv, lambda stream: read(raw.decode(errors="replace") for raw in stream), cwd)
 
-    def _run_binary(self, argv: Sequence[str], read: Callable[[IO[bytes]], Read], cwd: Path | None) -> Read:
+    def _run_binary(
+        self, argv: Sequence[str], read: Callable[[IO[bytes]], Read], cwd: Path | None, *, secret: str = ""
+    ) -> Read:
         log.debug("run", extra={"argv": " ".join(argv), "cwd": str(cwd or "")})
-        process = self._start(argv, cwd)
+        process = self._start_with_secret(argv, cwd, secret) if secret else self._start(argv, cwd)
         assert process.stdout is not None and process.stderr is not None
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         # Standard error has a reader of its own, or a tool that complains much would block while we read its output.
@@ -139,17 +153,32 @@ class Tools:
             _kill_group(process)
             raise
         finally:
+            cpu_s = _cpu_s_of_ended(process)
             process.wait()
+            log.debug("ended", extra={"argv": " ".join(argv), "cpu_s": cpu_s})
             drain.join()
             process.stdout.close()
             process.stderr.close()
             with self._lock:
                 self._running.discard(process)
         if process.returncode != 0:
-            raise _failure(argv, process.returncode, tail, cwd, is_closed=self._is_closed)
+            said = _without_secrets(tail, secret) if secret else tail
+            raise _failure(argv, process.returncode, said, cwd, is_closed=self._is_closed)
         return result
 
-    def _start(self, argv: Sequence[str], cwd: Path | None) -> subprocess.Popen[bytes]:
+    def _start_with_secret(self, argv: Sequence[str], cwd: Path | None, secret: str) -> subprocess.Popen[bytes]:
+        """Starts a tool with Abseil's flags; `secret` is its flag file, and a pipe that is empty when it was read."""
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            try:
+                process = self._start([*argv, f"--flagfile=/dev/fd/{reading}"], cwd, (reading,))
+            finally:
+                os.close(reading)
+            with contextlib.suppress(BrokenPipeError):  # it has failed before it read them, and says why
+                pipe.write(secret.encode())
+        return process
+
+    def _start(self, argv: Sequence[str], cwd: Path | None, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._is_closed:
                 raise EncodeError(f"{Path(argv[0]).name} was not started, for the encode was given up")
@@ -161,6 +190,8 @@ class Tools:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     start_new_session=True,
+                    pass_fds=pass_fds,
+                    env={**os.environ, **_QUIET},
                 )
             except OSError as error:
                 raise ToolError(f"{argv[0]} cannot be run: {error.strerror}") from error
@@ -170,6 +201,22 @@ class Tools:
 
 def _drain(stream: IO[bytes], tail: deque[str]) -> None:
     tail.extend(line.decode(errors="replace").rstrip() for line in stream)
+
+
+def _without_secrets(lines: Iterable[str], secret: str) -> list[str]:
+    """The lines without what may be a key of `secret`: the packager repeats flags that it rejects."""
+    words = _LONG_WORD.findall(secret)
+    return [functools.reduce(lambda text, word: text.replace(word, "..."), words, line) for line in lines]
+
+
+def _cpu_s_of_ended(process: subprocess.Popen[bytes]) -> float:
+    """Processor time of a tool when it has ended and nobody has waited for it yet; 0 where the system does not say."""
+    with contextlib.suppress(OSError, AttributeError, IndexError, ValueError):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        # The name, in brackets, may hold anything; utime and stime are the 14th and 15th field (proc(5)).
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -189,7 +236,9 @@ def _failure(argv: Sequence[str], code: int, tail: Iterable[str], cwd: Path | No
     # ffmpeg says the cause first ("moov atom not found"), then what it had to give up for it.
     reason = lines[0] if lines else ended
     said = "".join(f"\n  {line}" for line in lines)
-    return ToolError(f"{tool} {ended}{':' + said if said else ''}", reason=reason)
+    # By the kernel for memory, or by hand; a tool that crashes does so again.
+    is_passing = code in (-signal.SIGKILL, -signal.SIGTERM)
+    return ToolError(f"{tool} {ended}{':' + said if said else ''}", reason=reason, retryable=is_passing)
 
 
 @functools.cache

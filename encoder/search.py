@@ -1,30 +1,35 @@
 """Finds a film's shots and, from trial encodes of them, the ladder of its own.
 
     scores of all frames -> cuts -> plan
-    a segment of each shot, at three sizes and three rate factors -> bits, VMAF -> hull -> rungs -> each shot's factors
+    some of each shot, at three sizes and two rate factors -> bits, VMAF -> hull -> rungs -> each shot's factors
 
 A trial has what the final encode has: the same frames, preset and keyframes, so what it says of bits and VMAF holds.
+Each codec has trials and a hull of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
-
-from encoder import commands, hull, shots, trials
+from encoder import hull, shots, trials
 from encoder.allotment import allot
-from encoder.chunks import Chunk, Plan, plan_chunks
-from encoder.curves import Piece, Trial
-from encoder.errors import ToolError
+from encoder.chunks import Plan, plan_chunks
+from encoder.codec import Codec
+from encoder.curves import Piece, Trial, bend_of
 from encoder.ladder import Rung, candidate_sizes, highest_bps, rung_of
-from encoder.process import OnSeconds
-from encoder.work import FILM, Work, demand_frames
+from encoder.search_units import SceneScores, Trials, read_scene_scores, read_trials
+from encoder.trials import Sample
+from encoder.work import Work
 
-_SCORES, _TRIALS = "scores.txt", "trials.json"
+
+class Found(NamedTuple):
+    """A codec's own rungs, best first, and the trials that they follow from."""
+
+    codec: Codec
+    rungs: tuple[Rung, ...]
+    pieces: tuple[Piece, ...]
+    samples: tuple[Sample, ...]
 
 
 def divide(work: Work) -> Plan:
@@ -34,93 +39,55 @@ def divide(work: Work) -> Plan:
     return plan_chunks(work.source, *lengths, work.chunked(plan, lambda plan: _cuts(work, plan)))
 
 
-def find_ladder(work: Work, plan: Plan) -> tuple[Rung, ...]:
-    """The title's own rungs, best first, with a rate factor for each shot that was tried."""
-    sizes = candidate_sizes(work.source)
+def find_ladder(work: Work, plan: Plan, codec: Codec) -> Found:
+    """The title's own rungs, with a rate factor for each shot that was tried."""
+    sizes = [size for size in candidate_sizes(work.source) if min(size) >= codec.smallest_side]
     samples = trials.sample(plan)
-    tried = [
-        rung_of(work.source, size, crf, name=f"{size[1]}-{crf}")
-        for size in trials.trial_sizes(sizes)
-        for crf in trials.CRFS
-    ]
-    found = work.chunked(plan, lambda plan: _try(work, plan, [sample.piece for sample in samples], tried))
-    pieces = [Piece(sample.frames, one) for sample, one in zip(samples, found, strict=True)]
+    found = work.chunked(plan, lambda plan: _try(work, plan, samples, sizes, codec))
+    bend = bend_of(codec.trial_crfs[0], codec.trial_crfs[-1])
+    pieces = tuple(Piece(sample.frames, one, bend) for sample, one in zip(samples, found, strict=True))
     by_height = {height: (width, height) for width, height in sizes}
     rate = float(plan.frame_rate)
-    choices = hull.choose_rungs(pieces, list(by_height), rate, highest_bps(sizes[0], plan.frame_rate))
+    highest = highest_bps(sizes[0], plan.frame_rate)
+    choices = hull.choose_rungs(pieces, list(by_height), rate, highest, codec)
     names = trials.names([choice.height for choice in choices])
     rungs = []
     for name, choice in zip(names, choices, strict=True):
-        factors = allot(pieces, choice.height, choice.vmaf)
+        factors = allot(pieces, choice.height, choice.vmaf, codec)
         rung = rung_of(
             work.source,
             by_height[choice.height],
             choice.crf,
-            name=name,
+            name=codec.rung_name(name),
             average_bps=choice.bits * rate,
             vmaf=choice.vmaf,
+            codec=codec,
         )
         rungs.append(dataclasses.replace(rung, shot_crfs=trials.for_all_shots(plan, samples, rung.crf, factors)))
-    return tuple(rungs)
+    return Found(codec, tuple(rungs), pieces, tuple(samples))
 
 
 def _cuts(work: Work, plan: Plan) -> list[int]:
     """The frames that begin a shot."""
     # Each but the first begins a frame early, for a score says what changed since the frame before.
     looked_at = [chunk if not chunk.first else chunk.after_one_more() for chunk in plan.chunks]
-
-    def look(chunk: Chunk, report: OnSeconds) -> list[int]:
-        def make(folder: Path) -> None:
-            arguments = commands.scene_scores(work.film, work.source, plan, chunk, _SCORES)
-            work.tools.ffmpeg(arguments, cwd=folder, on_seconds=report)
-            demand_frames(len(_scores(folder)), plan, chunk)
-
-        inputs = commands.scene_scores(FILM, work.source, plan, chunk, _SCORES)
-        folder = work.run(f"shots-{chunk.number:05d}", inputs, make)
-        return [chunk.first + cut for cut in shots.find_cuts(_scores(folder))]
-
-    return [cut for cuts in work.each("shots", plan, looked_at, look) for cut in cuts]
+    folders = work.units("shots", [SceneScores(work.source, plan.only(chunk), chunk) for chunk in looked_at])
+    return [
+        chunk.first + cut
+        for chunk, folder in zip(looked_at, folders, strict=True)
+        for cut in shots.find_cuts(read_scene_scores(folder))
+    ]
 
 
-def _scores(folder: Path) -> list[float]:
-    with (folder / _SCORES).open(encoding="utf-8") as lines:
-        return shots.parse_scores(lines)
-
-
-def _try(work: Work, plan: Plan, pieces: Sequence[Chunk], rungs: Sequence[Rung]) -> list[tuple[Trial, ...]]:
-    """The trials of each piece."""
-    preset, shown = work.settings.preset, rungs[0]
-
-    def try_one(piece: Chunk, report: OnSeconds) -> tuple[Trial, ...]:
-        encodes = commands.trial_encodes(FILM, work.source, plan, rungs, piece, preset)
-        every = trials.every(piece.frames)
-
-        def make(folder: Path) -> None:
-            arguments = commands.trial_encodes(work.film, work.source, plan, rungs, piece, preset)
-            work.tools.ffmpeg(arguments, cwd=folder, on_seconds=report)
-            files = [f"{rung.name}.h264" for rung in rungs]
-            measures = commands.vmaf(work.film, work.source, plan, shown, piece, files, every)
-            work.tools.ffmpeg(measures, cwd=folder)
-            found = [_trial(folder, rung, piece) for rung in rungs]
-            (folder / _TRIALS).write_bytes(msgspec.json.encode(found))
-            for rung in rungs:
-                (folder / f"{rung.name}.h264").unlink()
-                (folder / f"{rung.name}.h264.json").unlink()
-
-        folder = work.run(f"trial-{piece.number:05d}", [*encodes, str(every)], make)
-        return msgspec.json.decode((folder / _TRIALS).read_bytes(), type=tuple[Trial, ...])
-
-    return work.each("trials", plan, pieces, try_one)
-
-
-def _trial(folder: Path, rung: Rung, piece: Chunk) -> Trial:
-    file = folder / f"{rung.name}.h264"
-    log = file.with_name(f"{file.name}.json")
-    try:
-        scores = [frame["metrics"]["vmaf"] for frame in json.loads(log.read_text())["frames"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"ffmpeg's VMAF log {log.name} cannot be read: {error}") from error
-    # Rounded, for the last digits differ between processors, and the ladder must not.
-    return Trial(
-        rung.height, rung.crf, file.stat().st_size * 8 / piece.frames, round(trials.mean(scores, piece.frames), 2)
+def _try(
+    work: Work, plan: Plan, samples: list[Sample], sizes: list[tuple[int, int]], codec: Codec
+) -> list[tuple[Trial, ...]]:
+    """The trials of each sample."""
+    rungs = tuple(
+        rung_of(work.source, size, crf, name=f"{size[1]}-{crf}", codec=codec)
+        for size in trials.trial_sizes(sizes)
+        for crf in codec.trial_crfs
     )
+    preset = work.settings.preset
+    units = [Trials(work.source, plan.only(one.piece), rungs, one.piece, one.segment, preset) for one in samples]
+    return [read_trials(folder) for folder in work.units("trials", units)]

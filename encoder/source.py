@@ -10,20 +10,32 @@ Pure: encoder/probe.py runs ffprobe.
 from __future__ import annotations
 
 import itertools
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from encoder.colour import Colour, dynamic_metadata, has_base_layer, read_colour
 from encoder.errors import SourceError
 from encoder.languages import language_tag
+from encoder.package import Chapter
 
 # Containers whose index leads to any picture exactly; in others a seek lands where it lands.
 SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm"})
 # Readers of ffmpeg that find "video" in what nobody means as a film: text (as ANSI art), pictures, lists of files.
 _NOT_FILMS = frozenset({"tty", "image2", "hls", "dash", "concat", "concatf", "ffmetadata"})
 _TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"})
+# ffmpeg's dispositions (Matroska's flags, MP4's kinds) as the roles of DASH, ISO/IEC 23009-1.
+_AUDIO_ROLES = {
+    "dub": "dub",
+    "comment": "commentary",
+    "visual_impaired": "description",
+    "descriptions": "description",
+    "hearing_impaired": "enhanced-audio-intelligibility",
+}
+_TEXT_ROLES = {"hearing_impaired": "caption", "captions": "caption", "comment": "commentary"}
 _COVER_CODECS = frozenset({"png", "mjpeg", "bmp", "gif", "webp", "tiff"})
 # Rates that films are made at. A variable one is put on the first of these that loses no picture.
 _STANDARD_RATES = tuple(
@@ -36,22 +48,10 @@ _JITTER = Fraction(2, 5)
 # A file whose packets end earlier than it declares, by more than this, has lost its end. Muxers round and guess the
 # last frame's length, so some tolerance is needed; half a second is less than any lost piece worth the name.
 _LOST_END_S = 0.5
+# The end of ffmpeg's names of pixel formats with more than 8 bits a sample: yuv420p10le, gray16be, rgb48le, gbrpf32le.
+_DEEP = re.compile(r"(?:10|12|14|16|48|64|f32)[lb]e$")
 # H.264 codes blocks of 16 pixels; nothing smaller is a film.
 _SMALLEST_SIDE = 16
-
-
-@dataclass(frozen=True)
-class Colour:
-    """ffmpeg's names; "" where the film does not say."""
-
-    primaries: str = ""
-    transfer: str = ""
-    matrix: str = ""
-    full_range: bool = False
-
-    @property
-    def is_hdr(self) -> bool:
-        return self.transfer in ("smpte2084", "arib-std-b67")  # PQ and HLG (BT.2100)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class VideoStream:
     frames: int  # pictures on the grid of frame_rate
     start: Fraction  # seconds, on the file's own clock: the zero of the package
 
+    @property
+    def depth(self) -> int:
+        """Bits of a sample, as far as the ladder keeps them: 8, or 10 for all that are deeper."""
+        return 10 if _DEEP.search(self.pixel_format) else 8
+
 
 @dataclass(frozen=True)
 class AudioStream:
@@ -80,6 +85,10 @@ class AudioStream:
     language: str  # BCP 47
     title: str
     default: bool
+    layout: str = ""  # ffmpeg's name of where the channels are; "" where the film does not say
+    has_objects: bool = False  # E-AC-3 with Dolby Atmos in it
+    original: bool = False  # the language that the film was made in
+    roles: tuple[str, ...] = ()  # of DASH (urn:mpeg:dash:role:2011), see _AUDIO_ROLES
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class TextStream:
     title: str
     default: bool
     forced: bool
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class Source:
     audios: tuple[AudioStream, ...]
     texts: tuple[TextStream, ...]
     left_out: tuple[str, ...]  # sentences about streams that do not get into the package
+    chapters: tuple[Chapter, ...] = ()  # on the film's own clock
 
     @property
     def duration(self) -> Fraction:
@@ -116,6 +127,7 @@ class Scan:
 
     video_pts: list[int] = field(default_factory=list)
     untimed: int = 0  # pictures without a presentation time
+    lost: int = 0  # pictures without any time, before the first that has one
     last_duration: int = 0  # of the latest picture
     ends: dict[int, int] = field(default_factory=dict)  # where each stream's packets end
 
@@ -135,6 +147,7 @@ def parse_scan(lines: Iterable[str], video_index: int, on_bytes: Callable[[int],
             scan.untimed += index == video_index
             parts[1] = parts[2]
             if parts[1] == "N/A":
+                scan.lost += index == video_index and not scan.video_pts
                 continue
         pts, duration = int(parts[1]), int(parts[3]) if parts[3] != "N/A" else 0
         scan.ends[index] = max(scan.ends.get(index, pts), pts + duration)
@@ -147,7 +160,7 @@ def parse_scan(lines: Iterable[str], video_index: int, on_bytes: Callable[[int],
     return scan
 
 
-def choose_video(film: str, described: Mapping[str, Any]) -> Mapping[str, Any]:
+def choose_video(film: str, described: Mapping[str, Any]) -> dict[str, Any]:
     """The stream with the most pixels that is not a cover picture. Raises SourceError if there is none."""
     container = described.get("format", {}).get("format_name", "")
     streams = described.get("streams", [])
@@ -182,9 +195,23 @@ def read_source(film: str, described: Mapping[str, Any], scan: Scan) -> Source:
         if scan.untimed == 0:
             raise SourceError(f"{film} has a video stream without a single picture (is the file truncated?)")
         raise SourceError(f"{film} has pictures without any times; put it into a container, such as Matroska, first")
+    if scan.lost:
+        raise SourceError(
+            f"{film} begins with {scan.lost} pictures without times (were they negative?), which would be lost; "
+            "put it into another container first, with times from 0"
+        )
     _demand_whole(film, described, scan)
+    if not has_base_layer(stream):
+        raise SourceError(
+            f"{film} is {dynamic_metadata(stream)[0]}, which only Dolby's own decoders show in its right colours; "
+            "expected a film with a base layer in HDR10, HLG or SDR (profile 7 or 8)"
+        )
     video = _read_video(stream, scan)
-    audios, texts, left_out = [], [], []
+    audios, texts = [], []
+    left_out = [
+        f"the {metadata} of its pictures is left out: what remains is {video.colour.video_range}"
+        for metadata in dynamic_metadata(stream)
+    ]
     for other in described["streams"]:
         kind, codec = other.get("codec_type"), other.get("codec_name", "unknown")
         what = f"stream {other['index']} ({kind}, {codec})"
@@ -200,7 +227,9 @@ def read_source(film: str, described: Mapping[str, Any], scan: Scan) -> Source:
             left_out.append(f"{what} is left out: {other.get('width')}x{other.get('height')} is not the largest")
         elif kind == "audio":
             left_out.append(f"{what} is left out: it is empty or its codec is unknown")
-    return Source(described["format"]["format_name"], video, tuple(audios), tuple(texts), tuple(left_out))
+    chapters = tuple(_read_chapter(chapter) for chapter in described.get("chapters", ()))
+    container = described["format"]["format_name"]
+    return Source(container, video, tuple(audios), tuple(texts), tuple(left_out), chapters)
 
 
 def _demand_whole(film: str, described: Mapping[str, Any], scan: Scan) -> None:
@@ -233,7 +262,7 @@ def _read_video(stream: Mapping[str, Any], scan: Scan) -> VideoStream:
         rotation=_rotation(stream),
         interlaced=stream.get("field_order", "unknown") in ("tt", "bb", "tb", "bt"),
         pixel_format=stream.get("pix_fmt", ""),
-        colour=_read_colour(stream),
+        colour=read_colour(stream),
         frame_rate=rate,
         is_constant=is_constant,
         frames=frames,
@@ -249,7 +278,9 @@ def frame_grid(pts: Sequence[int], time_base: Fraction, candidates: Sequence[Fra
     """
     span = (pts[-1] - pts[0]) * time_base
     measured = [] if span <= 0 else [min(_STANDARD_RATES, key=lambda rate: abs(rate - (len(pts) - 1) / span))]
-    for rate in (*candidates, *measured):
+    # A rate that films are made at before one that a reader worked out of a few rounded times ("19001/317" for 59.94).
+    usual_first = (rate for rate in candidates if rate in _STANDARD_RATES)
+    for rate in (*usual_first, *measured, *candidates):
         if _on_grid(pts, time_base, rate):
             return rate, True
     if span <= 0:
@@ -284,15 +315,6 @@ def _rotation(stream: Mapping[str, Any]) -> int:
     return 0
 
 
-def _read_colour(stream: Mapping[str, Any]) -> Colour:
-    def known(key: str) -> str:
-        value = stream.get(key, "")
-        return "" if value in ("unknown", "unspecified", "reserved") else value
-
-    full = stream.get("color_range") in ("pc", "jpeg") or stream.get("pix_fmt", "").startswith("yuvj")
-    return Colour(known("color_primaries"), known("color_transfer"), known("color_space"), full)
-
-
 def _read_audio(stream: Mapping[str, Any]) -> AudioStream:
     tags, disposition = _tags(stream), stream.get("disposition", {})
     return AudioStream(
@@ -303,6 +325,10 @@ def _read_audio(stream: Mapping[str, Any]) -> AudioStream:
         language=language_tag(tags.get("language", "")),
         title=tags.get("title", ""),
         default=bool(disposition.get("default")),
+        layout=stream.get("channel_layout", ""),
+        has_objects="Atmos" in stream.get("profile", ""),
+        original=bool(disposition.get("original")),
+        roles=_roles(disposition, _AUDIO_ROLES),
     )
 
 
@@ -315,7 +341,16 @@ def _read_text(stream: Mapping[str, Any]) -> TextStream:
         title=tags.get("title", ""),
         default=bool(disposition.get("default")),
         forced=bool(disposition.get("forced")),
+        roles=_roles(disposition, _TEXT_ROLES),
     )
+
+
+def _read_chapter(chapter: Mapping[str, Any]) -> Chapter:
+    return Chapter(float(chapter["start_time"]), float(chapter["end_time"]), _tags(chapter).get("title", ""))
+
+
+def _roles(disposition: Mapping[str, int], names: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role for name, role in names.items() if disposition.get(name)))
 
 
 def _tags(stream: Mapping[str, Any]) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """Finished steps of an encode, kept under a key of what went into them, so that a killed encode resumes.
 
-Each step fills a folder. It works in `{step}.tmp`, which becomes `{step}` by one rename when all of it is on the disk:
-a folder without that suffix is whole, whatever happened in between.
+Each step fills a folder. It works in `{step}.{chance}.tmp`, which becomes `{step}` by one rename when all of it is on
+the disk: a folder without that suffix is whole, whatever happened in between.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,12 +45,21 @@ class Steps:
 
         Raises SpaceError if there is less free space than the operator wants kept, or the disk fills.
         """
-        finished = self.folder / f"{name}-{key_of(*inputs)}"
+        return self.make(self.name(name, inputs), make)
+
+    @staticmethod
+    def name(name: str, inputs: Sequence[str]) -> str:
+        """Of a step's folder."""
+        return f"{name}-{key_of(*inputs)}"
+
+    def make(self, step: str, make: Callable[[Path], object]) -> Path:
+        """The same by the name of the folder."""
+        finished = self.folder / step
         if finished.exists():
             return finished
         demand_space(self.folder, self._min_free_space)
-        unfinished = finished.with_name(finished.name + _UNFINISHED)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        # Of a name of its own: a worker that was thought lost may be making the same step.
+        unfinished = self.folder / f"{step}.{secrets.token_hex(4)}{_UNFINISHED}"
         with full_disk_is_space_error(self.folder):
             unfinished.mkdir()
             try:
@@ -57,8 +68,19 @@ class Steps:
             except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 raise
-            unfinished.replace(finished)
+            try:
+                unfinished.rename(finished)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                shutil.rmtree(unfinished)  # somebody else made it first
+            sync(self.folder)
         return finished
+
+    def sweep(self) -> None:
+        """Removes what killed steps left. Only for who holds the lock, before anything is made."""
+        for left in self.folder.glob(f"*{_UNFINISHED}"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def remove(self) -> None:
         """Forgets all steps, when what they led to exists."""

@@ -1,4 +1,4 @@
-"""WebVTT as ffmpeg writes it, moved to the package's clock: cues shifted, and cut to the film.
+"""WebVTT moved to the package's clock: cues shifted, and cut to the film.
 
 Pure. The format is W3C WebVTT; only timing lines are touched, so styling and positions stay.
 """
@@ -7,13 +7,42 @@ from __future__ import annotations
 
 import re
 
+from encoder.errors import SourceError
+
+EMPTY = "WEBVTT\n"
+
 _CLOCK = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 _TIMING = re.compile(rf"{_CLOCK}[ \t]+-->[ \t]+{_CLOCK}(.*)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+# HLS's header that ties cues to a transport stream's clock: our segments have none.
+_STREAM_CLOCK = re.compile(r"\nX-TIMESTAMP-MAP[^\n]*")
+
+
+def demand_cues(webvtt: str, name: str) -> None:
+    """Raises SourceError naming the first line that is wrong; players would drop what follows it, and say nothing."""
+    lines = _LINE_END.split(webvtt)
+    if not re.match(r"WEBVTT(?:[ \t]|$)", lines[0]):
+        raise SourceError(f"{name}, line 1: found {lines[0][:60]!r}, expected WEBVTT")
+    cues = 0
+    for number, line in enumerate(lines, 1):
+        if "-->" not in line:
+            continue
+        match = _TIMING.fullmatch(line.strip())
+        if match is None:
+            expected = "expected a time such as 00:01:02.500 --> 00:01:04.000"
+            raise SourceError(f"{name}, line {number}: found {line.strip()[:60]!r}, {expected}")
+        start, end = _times(match)
+        if end < start:
+            raise SourceError(f"{name}, line {number}: the cue ends before it begins")
+        cues += 1
+    if not cues:
+        raise SourceError(f"{name}: found no cue, expected captions")
 
 
 def shift_cues(webvtt: str, shift_s: float, duration_s: float) -> tuple[str, int]:
     """The same captions `shift_s` later and how many cues are left; those outside [0, duration_s) are dropped."""
-    first, *blocks = re.split(r"\n{2,}", webvtt.replace("\r\n", "\n").strip("\n"))
+    first, *blocks = re.split(r"\n{2,}", _LINE_END.sub("\n", webvtt).strip("\n"))
+    first = _STREAM_CLOCK.sub("", first)
     kept, cues = [first], 0
     for block in blocks:
         lines = block.split("\n")
@@ -32,9 +61,14 @@ def _shift(line: str, shift_s: float, duration_s: float) -> str | None:
     match = _TIMING.fullmatch(line)
     assert match is not None
     limit = round(duration_s * 1000)
-    start, end = (_milliseconds(*match.groups()[at : at + 4]) + round(shift_s * 1000) for at in (0, 4))
+    start, end = (time + round(shift_s * 1000) for time in _times(match))
     start, end = max(0, start), min(end, limit)
     return f"{_clock(start)} --> {_clock(end)}{match[9]}" if start < end else None
+
+
+def _times(match: re.Match[str]) -> tuple[int, int]:
+    start, end = (_milliseconds(*match.groups()[at : at + 4]) for at in (0, 4))
+    return start, end
 
 
 def _milliseconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> int:

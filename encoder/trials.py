@@ -1,4 +1,4 @@
-"""Which pieces of a film are encoded on trial, at which sizes and rate factors, and what follows for all its shots.
+"""Which pieces of a film are encoded on trial, at which sizes, and what follows for all its shots.
 
 Pure.
 """
@@ -13,21 +13,20 @@ from typing import NamedTuple
 
 from encoder.chunks import Chunk, Plan
 
-# From better than any rung to worse than most: between them everything is interpolated, and measured within 0.4 points.
-CRFS = (18.0, 26.0, 37.0)
-# Trial sizes as parts of the film's: interpolating between these misses the hull by less than a percent.
-_PARTS = (1.0, 0.5, 0.25)
+# Trial sizes as parts of the film's. Interpolating between these misses the hull by less than a percent of the bits.
+_PARTS = (1.0, 2 / 3, 1 / 3)
+# Seconds of a segment that are tried at most: what a keyframe costs is told apart from the rest (see `bits_of`).
+_LONGEST_S = 2
 # More shots of a film than these tell nothing new of its ladder; of fewer, further segments are tried.
 _MOST, _FEWEST = 48, 3
-# Every fifth frame has the mean of all within half a point; of a short piece each counts.
-_EVERY, _SHORT = 5, 40
 
 
 class Sample(NamedTuple):
-    """A segment that is tried, and how many frames of the film it stands for."""
+    """The beginning of a segment, which is tried; how many frames that segment has, and how many it stands for."""
 
     shot: int
     piece: Chunk
+    segment: int
     frames: int
 
 
@@ -43,27 +42,29 @@ def sample(plan: Plan) -> list[Sample]:
     firsts = _first_frames(plan)
     chosen.sort()
     weights = _weights(plan, [(shot, segment) for shot, segment, _ in chosen])
-    return [
-        Sample(shot, Chunk(number, firsts[shot][segment], (plan.shots[shot][segment],), shot), weight)
-        for number, ((shot, segment, _), weight) in enumerate(zip(chosen, weights, strict=True))
-    ]
+    longest = max(1, round(_LONGEST_S * plan.frame_rate))
+    samples = []
+    for number, ((shot, at, _), weight) in enumerate(zip(chosen, weights, strict=True)):
+        frames = plan.shots[shot][at]
+        piece = Chunk(number, firsts[shot][at], (min(frames, longest),), shot)
+        samples.append(Sample(shot, piece, frames, weight))
+    return samples
+
+
+def bits_of(sizes: Sequence[int], segment: int) -> float:
+    """Bits a frame of a segment of so many frames, from the bytes of each picture of its beginning, a keyframe first.
+
+    Pictures after the tried ones take what those after the keyframe take.
+    """
+    key, others = sizes[0], sizes[1:]
+    after = sum(others) / len(others) if others else key
+    return 8 * (key + after * (segment - 1)) / segment
 
 
 def trial_sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Those of `sizes` (the film's own first) that are nearest to the parts that are tried."""
     largest = sizes[0][1]
     return list(dict.fromkeys(min(sizes, key=lambda size: abs(math.log(size[1] / largest / part))) for part in _PARTS))
-
-
-def every(frames: int) -> int:
-    """Of a piece of so many frames each how manieth is scored."""
-    return 1 if frames < _SHORT else _EVERY
-
-
-def mean(scores: Sequence[float], frames: int) -> float:
-    """The mean score. libvmaf sometimes logs a frame more than there is."""
-    counted = scores[: -(-frames // every(frames))]
-    return sum(counted) / len(counted)
 
 
 def names(heights: Sequence[int]) -> list[str]:

@@ -1,6 +1,7 @@
 """Checks a package before anything is called done: what would make a player stall must fail here.
 
-The segment indexes are compared with the plan (pure); every file is decoded whole and its frames are counted.
+The segment indexes are compared with the plan (pure); every file is decoded whole and its frames are counted; what the
+manifests say is read back and held to the standards' rules (see encoder/rules/); the sound is laid over the film's.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
-from encoder import commands
+import msgspec
+
+from config.units import show_duration
+from encoder import commands, sync
 from encoder.chunks import Plan
 from encoder.errors import CheckError, ToolError
-from encoder.package import Rendition
+from encoder.package import Package, Rendition, StoredFile
 from encoder.packaging import FileIndex
 from encoder.process import OnSeconds, Tools
+from encoder.rules import dash, hls
+from encoder.rules.finding import sentence
+from encoder.source import AudioStream, Source
 
-# The first AAC frame is the encoder's delay, the last one is filled up.
-_AUDIO_TOLERANCE = Fraction(2 * commands.AAC_FRAME, commands.AUDIO_RATE)
+# Frames: the first of AAC is the encoder's delay, and the last of any codec is filled up.
+_AUDIO_TOLERANCE = 2
+# Samples of the longest frame that there is, AC-3's; seconds depend on the rate.
+_LONGEST_FRAME = 1536
 
 
 def check_video(name: str, index: FileIndex, plan: Plan, size: int) -> None:
@@ -35,16 +44,16 @@ def check_video(name: str, index: FileIndex, plan: Plan, size: int) -> None:
     _demand(name, "edit list", index.has_edit_list, False)
 
 
-def check_audio(name: str, index: FileIndex, plan: Plan, size: int) -> None:
-    """Raises CheckError if a track is not as long as the film or has gaps."""
+def check_audio(name: str, index: FileIndex, plan: Plan, size: int, rate: int, frame: int) -> None:
+    """Raises CheckError if a track of frames of `frame` samples is not as long as the film or has gaps."""
     _demand_whole_file(name, index, size)
-    _demand(name, "ticks a second", index.timescale, commands.AUDIO_RATE)
+    _demand(name, "ticks a second", index.timescale, rate)
     length = Fraction(sum(index.durations), index.timescale)
-    if abs(length - plan.duration) > _AUDIO_TOLERANCE:
+    if abs(length - plan.duration) > Fraction(_AUDIO_TOLERANCE * frame, rate):
         raise CheckError(f"{name} lasts {float(length):.3f} s, expected {float(plan.duration):.3f} s as the film")
     decode_times = tuple(f.decode_time for f in index.fragments)
     _demand(name, "first decode time", decode_times[0], 0)
-    samples = accumulate((f.samples * commands.AAC_FRAME for f in index.fragments[:-1]), initial=0)
+    samples = accumulate((f.samples * frame for f in index.fragments[:-1]), initial=0)
     _demand(name, "segment starts in samples", decode_times, tuple(samples))
 
 
@@ -56,8 +65,44 @@ def decode(tools: Tools, folder: Path, rendition: Rendition, plan: Plan, on_seco
         raise CheckError(f"{rendition.file} does not decode: {error.reason}") from error
     if rendition.kind == "video":
         _demand(rendition.file, "frames", written.frames, plan.frames)
-    elif abs(written.seconds - plan.duration) > _AUDIO_TOLERANCE:
+    elif abs(written.seconds - plan.duration) > Fraction(_AUDIO_TOLERANCE * _LONGEST_FRAME, rendition.sample_rate):
         raise CheckError(f"{rendition.file} decodes to {written.seconds:.3f} s, expected {float(plan.duration):.3f} s")
+
+
+def check_sync(
+    tools: Tools, folder: Path, rendition: Rendition, film: str, source: Source, stream: AudioStream
+) -> None:
+    """Raises CheckError if a track's sound is not where the film has it. `film` is an ffmpeg URL."""
+    starts = sync.pieces(float(source.duration)) if source.is_seekable else [0.0]
+    lags = []
+    for at_s in starts:
+        heard = commands.sound_piece(film, str(stream.index), float(source.video.start), at_s)
+        made = commands.sound_piece(rendition.file, "a:0", 0.0, at_s)
+        late_s = sync.late_s(*(tools.ffmpeg_bytes(arguments, cwd=folder) for arguments in (heard, made)))
+        if late_s is not None:
+            lags.append(sync.Lag(at_s, late_s))
+    worst = sync.worst(lags)
+    if worst is not None:
+        off = f"{abs(worst.late_s) * 1000:.0f} ms {'late' if worst.late_s > 0 else 'early'}"
+        raise CheckError(
+            f"{rendition.file}: at {show_duration(worst.at_s)} its sound is {off}, "
+            f"expected within {sync.MOST_S * 1000:.0f} ms of the film's"
+        )
+
+
+def check_manifests(folder: Path, package: Package, master: str, mpd: str) -> list[str]:
+    """Reads the manifests in `folder` back. Raises CheckError for broken rules; returns what is only recommended."""
+    sizes = tuple(StoredFile(path.name, path.stat().st_size, "", ()) for path in sorted(folder.iterdir()))
+    complete = msgspec.structs.replace(package, files=sizes)
+    documents = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.m3u8")}
+    findings = [
+        *hls.broken_rules(master, documents, complete),
+        *dash.broken_rules(mpd, (folder / mpd).read_bytes(), complete),
+    ]
+    broken = [finding for finding in findings if finding.is_must]
+    if broken:
+        raise CheckError(f"the package's manifests break rules: {sentence(broken)}")
+    return [str(finding) for finding in findings]
 
 
 def _demand_whole_file(name: str, index: FileIndex, size: int) -> None:

@@ -7,25 +7,25 @@ its bytes depend on, and a failure ends what else runs.
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from config.encoder import EncoderSettings
 from config.progress import Bar, Reporter
-from encoder import commands
 from encoder.chunks import Chunk, Plan
 from encoder.errors import CheckError, EncodeError
-from encoder.process import OnSeconds, Tools
+from encoder.process import Tools
 from encoder.source import Source
 from encoder.steps import Steps
+from encoder.units import Order, Place, Unit
+from encoder.workers import Workers, at_once
 
 # Part of every key: raised when our own code makes other bytes of the same commands.
-RECIPE = "nearcast-3"
+RECIPE = "nearcast-4"
 # Stands for the film's path in the arguments that name a step: the same film elsewhere is the same step.
 FILM = "FILM"
 
@@ -44,20 +44,17 @@ class Work:
     source: Source
     tools: Tools
     steps: Steps
+    place: Place  # of the same film and steps, for the workers
+    workers: Workers
     settings: EncoderSettings
     reporter: Reporter
 
     def run(self, name: str, inputs: Sequence[str], make: Callable[[Path], object]) -> Path:
         """The folder of a step. `inputs` is all that its bytes depend on beside the film and the tools."""
-        return self.steps.run(name, (RECIPE, self.digest, self.tools_version, *inputs), make)
+        return self.steps.run(name, self._inputs(inputs), make)
 
-    def ffmpeg(self, name: str, arguments: Callable[[str], list[str]], bar: Bar) -> Path:
-        """A step that is one run of ffmpeg on the film."""
-
-        def make(folder: Path) -> None:
-            self.tools.ffmpeg(arguments(self.film), cwd=folder, on_seconds=bar.update)
-
-        return self.run(name, arguments(FILM), make)
+    def _inputs(self, inputs: Sequence[str]) -> tuple[str, ...]:
+        return (RECIPE, self.digest, self.tools_version, *inputs)
 
     def chunked(self, plan: Plan, make: Callable[[Plan], Result]) -> Result:
         """What `make` makes of the film in chunks; in one, if a chunk that was sought does not have its frames."""
@@ -71,31 +68,42 @@ class Work:
                 astray.touch()
         return make(plan.whole())
 
-    def each(
-        self, label: str, plan: Plan, chunks: Sequence[Chunk], make: Callable[[Chunk, OnSeconds], Result]
-    ) -> list[Result]:
-        """What `make` makes of each chunk, several at once, under one bar."""
-        done: dict[int, float] = {}
-        lock = threading.Lock()
-        total = float(sum(chunk.frames for chunk in chunks) / plan.frame_rate)
-        with self.reporter.bar(label, total) as bar:
+    def units(self, label: str, units: Sequence[Unit]) -> list[Path]:
+        """The folder of each unit, made by the workers, under one bar. The first failure ends the others."""
+        steps = [self.steps.name(unit.name, self._inputs(unit.inputs())) for unit in units]
+        orders = [
+            Order(unit, step, self.place, self.workers.versions)
+            for unit, step in zip(units, steps, strict=True)
+            if not (self.steps.folder / step).exists()
+        ]
+        # The longest first: a long one begun last would run alone at the end.
+        orders.sort(key=lambda order: order.unit.seconds, reverse=True)
+        with self.reporter.bar(label, sum(order.unit.seconds for order in orders)) as bar:
+            self._fulfil(orders, _Parts(bar))
+        return [self.steps.folder / step for step in steps]
 
-            def report(at: int, seconds: float) -> None:
-                with lock:
-                    done[at] = seconds
-                    bar.update(sum(done.values()))
-
-            def one(at: int, chunk: Chunk) -> Result:
-                made = make(chunk, functools.partial(report, at))
-                report(at, float(chunk.frames / plan.frame_rate))
-                return made
-
-            return self.in_parallel([functools.partial(one, at, chunk) for at, chunk in enumerate(chunks)])
+    def _fulfil(self, orders: Sequence[Order], parts: _Parts) -> None:
+        submitted: dict[Future[None], Order] = {}
+        try:
+            for order in orders:
+                submitted[self.workers.submit(order, functools.partial(parts.update, order.step))] = order
+            for future in as_completed(submitted):
+                order = submitted[future]
+                self.workers.result(future, order)
+                self.place.collect(order.step)
+                parts.update(order.step, order.unit.seconds)
+        except SeekAstray:
+            for future in submitted:
+                future.cancel()
+            wait(submitted)  # the workers are still needed
+            raise
+        except BaseException:
+            self.workers.give_up()
+            raise
 
     def in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results, in order. The first failure ends the others."""
-        jobs = self.settings.jobs or (os.cpu_count() or 1) // commands.X264_THREADS
-        pool = ThreadPoolExecutor(max(1, jobs))
+        pool = ThreadPoolExecutor(at_once(self.settings.workers))
         try:
             futures = [pool.submit(call) for call in calls]
             finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -107,6 +115,20 @@ class Work:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Parts:
+    """A bar of several parts, that are told of by several threads."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._done: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def update(self, part: str, done: float) -> None:
+        with self._lock:
+            self._done[part] = done
+            self._bar.update(sum(self._done.values()))
 
 
 def demand_frames(found: int, plan: Plan, chunk: Chunk) -> None:

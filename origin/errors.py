@@ -13,6 +13,7 @@ NearcastError
     CatalogError       an entry of the catalog is not what the format says
     LogError           the access log cannot be opened
     ListenError        the service cannot have its address
+    LicenceError       a licence that cannot be given (400, or what the request deserves)
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ class OriginError(NearcastError):
 
 class StorageError(OriginError):
     status = 503
+    retryable = True
 
 
 class NotFound(StorageError):
     status = 404
+    retryable = False
 
 
 class AlreadyThere(StorageError):
     status = 409
+    retryable = False
 
 
 class SpaceError(StorageError):
@@ -66,3 +70,9 @@ class LogError(OriginError):
 
 class ListenError(OriginError):
     pass
+
+
+class LicenceError(OriginError):
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status

@@ -370,16 +370,16 @@ async def serve(settings: OriginSettings, ready_file: Path | None = None) -> Non
         runner = web.AppRunner(service.application, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
-            address = await _listen(runner, settings.listen)
+            address = await listen(runner, settings.listen)
             logger.info("listening", extra={"address": show_address(address), "storage": settings.storage})
             announce(ready_file, *address)
-            await _stop_signal()
+            await stop_signal()
             logger.info("stopping")
         finally:
             await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, address: tuple[str, int]) -> tuple[str, int]:
+async def listen(runner: web.AppRunner, address: tuple[str, int]) -> tuple[str, int]:
     """Listens, and returns the address that it got. Raises ListenError."""
     try:
         await web.TCPSite(runner, *address, reuse_address=True).start()
@@ -390,7 +390,7 @@ async def _listen(runner: web.AppRunner, address: tuple[str, int]) -> tuple[str,
     return host, port
 
 
-async def _stop_signal() -> None:
+async def stop_signal() -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,8 +3,8 @@
 Only what changed is read. A package's manifest is believed if its digest is the package's name, so whoever answers for
 the origin cannot make players ask for something else. The last good state of each title stays until a newer good one is
 read or the origin withdraws the title; that the origin is away, or that one package is wrong, costs nobody a session.
-The same state is kept in the database (steering/exchange.py carries it there), so that steering can be started while
-the origin is away.
+The same state is kept in the database (steering/replicas/exchange.py carries it there), so that steering can be started
+while the origin is away.
 
 Of a package only what steering tells of it stays in memory: whole, 10,000 films would be 8 GB (0.8 MB each: sizes of
 segments, digests of blocks), and reading them again 40 s. What is kept is 6 kB each and read in 20 us; the manifests

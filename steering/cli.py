@@ -21,16 +21,16 @@ from config.logs import start_logging
 from config.options import settings_options
 from config.ready import announce
 from config.steering import SteeringSettings
-from steering.addresses import parse_address
-from steering.checking import prefixes
+from steering.checks.command import prefixes
+from steering.choice.explain import as_text
 from steering.errors import AskError, RequestError
-from steering.explain import as_text
 from steering.journal.segments import Journal
+from steering.prefixes.addresses import parse_address
 from steering.replay.cli import journal_option, moment_option, replay
 from steering.replay.moment import explain_at, moment_as_text
 from steering.routes.cli import routes
-from steering.worker import Worker
-from steering.workers import Workers
+from steering.workers.parent import Workers
+from steering.workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from oca.access_log import AccessLog
-from steering.addresses import covering, parse_address, show_address
-from steering.pathways import Format
-from steering.ranking import Decision, Holding, Turn
-from steering.sites import Sites
+from steering.choice.ranking import Decision, Holding, Turn
+from steering.placement.sites import Sites
+from steering.prefixes.addresses import covering, parse_address, show_address
+from steering.sessions.pathways import Format
 
 # As oca/worker.py rotates access logs.
 OLDEST_S = 86400.0

@@ -19,29 +19,29 @@ from config.steering import SteeringSettings
 from encoder.manifests import Pathway
 from oca.crowd import number
 from oca.report import Answer, Report
-from steering import complaints
-from steering.access import Access
+from steering.appliances import complaints
+from steering.appliances.experience import Experience
+from steering.appliances.fleet import ORIGIN, Fleet, Stored
+from steering.appliances.hosts import Hosts
 from steering.catalog import Catalog, Title
-from steering.cdns import Cdns
-from steering.clients import TrustedProxies
-from steering.clones import MOST_CLONES, Stand, base_of
-from steering.cohorts import Cohorts, Policy
-from steering.credentials import read_access
+from steering.choice.cdns import Cdns
+from steering.choice.cohorts import Cohorts, Policy
+from steering.choice.explain import Explained, explain
+from steering.choice.ranking import Beyond, Client, Content, Decision, Turn, begin, follow
 from steering.errors import NotReady, TitleUnknown
-from steering.experience import Experience
-from steering.explain import Explained, explain
-from steering.fleet import ORIGIN, Fleet, Stored
-from steering.geography import Geography
-from steering.hosts import Hosts
-from steering.lists import read_lists
-from steering.nearby import Nearby
-from steering.paths import Paths, network_key
-from steering.pathways import UNKNOWN_SESSION_TTL_FACTOR, Measured
-from steering.ranking import Beyond, Client, Content, Decision, Turn, begin, follow
+from steering.placement.geography import Geography
+from steering.placement.nearby import Nearby
+from steering.placement.paths import Paths, network_key
+from steering.placement.sites import Placement, Sites
+from steering.prefixes.clients import TrustedProxies
+from steering.prefixes.lists import read_lists
+from steering.prefixes.table_file import TableReader
 from steering.recent import Recent
-from steering.sessions import Session, key_of, seal, unseal
-from steering.sites import Placement, Sites
-from steering.table_file import TableReader
+from steering.sessions.access import Access
+from steering.sessions.clones import MOST_CLONES, Stand, base_of
+from steering.sessions.credentials import read_access
+from steering.sessions.pathways import UNKNOWN_SESSION_TTL_FACTOR, Measured
+from steering.sessions.session import Session, key_of, seal, unseal
 
 # What a session that cannot be read may be told of: its manifest may list anybody, but none lists more.
 _MOST_FOR_UNKNOWN = 32

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from steering.ranking import Decision, Turn
-from steering.roll import Appliance, Health
+from steering.appliances.roll import Appliance, Health
+from steering.choice.ranking import Decision, Turn
 
 # bit/s, from a phone at the edge of a cell to fibre
 _THROUGHPUTS = (3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)

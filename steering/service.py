@@ -1,7 +1,7 @@
 """The HTTP side of steering: routes, who asks, and how answers and refusals look on the wire.
 
 Handlers read a request, ask the director, and write its answer; nothing is decided here. What players ask comes here
-only where the front (steering/front) does not know its form; both ask steering/players.py.
+only where the front (steering/front) does not know its form; both ask steering/sessions/players.py.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ from aiohttp import web
 
 from config.errors import NearcastError
 from config.steering import SteeringSettings
+from encoder.package import Thumbnails, sheet_name
 from oca.errors import MessageError
 from oca.report import LARGEST_REPORT, Report, decode_report
-from steering import assets, explain
-from steering.addresses import parse_address
+from steering import assets
+from steering.appliances.probe import Prober
+from steering.appliances.roll import Health
 from steering.catalog import Title
-from steering.database import Database
+from steering.choice import explain
 from steering.decisions import DecisionLog
 from steering.director import Director, read_network
 from steering.errors import LogError, RequestError, TitleUnknown
-from steering.exchange import Exchange
 from steering.front.listener import Front
 from steering.journal.following import Follower
 from steering.metrics import Metrics
 from steering.openapi import describe
-from steering.pathways import Format
-from steering.players import LARGEST_EVENTS, Answer, Asker, Players, preflight, problem, refusal, session_name
-from steering.probe import Prober
-from steering.replicas import Heard
-from steering.roll import Health
+from steering.prefixes.addresses import parse_address
+from steering.replicas.database import Database
+from steering.replicas.exchange import Exchange
+from steering.replicas.hearsay import Heard
+from steering.sessions.pathways import Format
+from steering.sessions.players import LARGEST_EVENTS, Answer, Asker, Players, preflight, problem, refusal, session_name
 
 # Larger reports are decoded by a thread: 64 KiB take 1.5 ms, and players' polls wait as long.
 _SMALL_REPORT = 64 * 1024
@@ -471,9 +473,17 @@ def _title_json(title: Title) -> dict[str, Any]:
             if not one.version_of  # the same track in surround
         ],
         "text": [{"name": one.name, "language": one.language, "label": one.label} for one in package.of_kind("text")],
+        "thumbnails": _thumbnails_json(package.thumbnails),
         "chapters": [{"start": one.start, "title": one.title} for one in package.chapters],
         "licences": package.protection.licence_urls if package.protection is not None else {},
     }
+
+
+def _thumbnails_json(thumbnails: Thumbnails | None) -> dict[str, Any] | None:
+    if thumbnails is None:
+        return None
+    names = ("columns", "rows", "width", "height", "interval", "count")
+    return {"file": sheet_name("$Number$"), **{name: getattr(thumbnails, name) for name in names}}
 
 
 def _json(value: Any, status: int = HTTPStatus.OK) -> web.Response:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.encode.metered import Metered, cpu_s
+from bench.encode.memory import PeakMemory
+from bench.encode.metered import Metered
+from bench.rows import OURS
 from config.encoder import EncoderSettings
 from encoder import package
+from encoder.codec import CODECS
+from encoder.errors import ToolError
+from encoder.ladder import display_size
 from encoder.package import Package
 from encoder.pipeline import encode
 from encoder.process import Tools
+from encoder.report.costs import cpu_s
 from encoder.source import Source
 
 # Apple's authoring guide for H.264: width, height, bit/s. Those above the clip's size are left out.
@@ -24,7 +32,8 @@ APPLE = (
 )  # fmt: skip
 # What Apple asks for: a keyframe each two seconds.
 _APPLE_GOP_S = 2
-_STAGES_OF_SEARCH = ("shots", "trials")
+# Labels of the encoder's bars; what scoring takes within one stands under "{label} VMAF".
+_SEARCH, _FINAL, _SCORED = ("shots", "trials", "corrections"), "video", " VMAF"
 
 
 class Rung(NamedTuple):
@@ -48,28 +57,54 @@ class Made(NamedTuple):
     gop: str  # the rule of its keyframes, in words
     longest_segment_s: float
     keyframes: tuple[int, ...]
+    memory: int = 0  # bytes that its processes held at most
+    wall_s: float = 0.0
+    scoring_cpu_s: float = 0.0  # of VMAF of the final encodes: what checking them takes
+    others: float = 0.0  # the share of the processors that everybody else took meanwhile
+    whole_cpu_s: float = 0.0  # with all that is done beside: reading, sound, packaging, checks
 
 
-def ours(clip: Path, folder: Path, settings: EncoderSettings, *, quiet: bool) -> tuple[Made, Package]:
-    """The product's own encode, from its package on disk."""
+def ours(
+    clip: Path, folder: Path, settings: EncoderSettings, *, quiet: bool, codec: str = "h264"
+) -> tuple[Made, Package]:
+    """The product's own encode, from its package on disk; of several codecs the rungs of one."""
     meter = Metered(quiet=quiet)
-    made = encode(clip, "clip", folder / "ours", dataclasses.replace(settings, work=folder / "work"), meter)
+    before, busy_before_s, began = cpu_s(), _busy_s(), time.monotonic()
+    with PeakMemory() as memory:
+        made = encode(clip, "clip", folder / "ours", dataclasses.replace(settings, work=folder / "work"), meter)
+    wall_s, whole_cpu_s = time.monotonic() - began, cpu_s() - before
+    others_s = max(0.0, _busy_s() - busy_before_s - whole_cpu_s)
     manifest = package.decode((made / package.MANIFEST_NAME).read_bytes())
-    videos = manifest.of_kind("video")
+    videos = [one for one in manifest.of_kind("video") if one.codecs.startswith(CODECS[codec].tag)]
     rungs = tuple(
         Rung(one.name, made / one.file, one.width, one.height, sum(one.sizes) * 8 / manifest.duration, one.vmaf)
         for one in videos
     )
     frames = [round(ticks * Fraction(videos[0].frame_rate) / videos[0].timescale) for ticks in videos[0].durations]
+    search = [label for label in meter.cpu_s if label.removesuffix(_SCORED) in _SEARCH]
     return Made(
-        "nearcast",
+        OURS if codec == "h264" else f"{OURS} {codec}",
         rungs,
-        meter.cpu_s["video"],
-        sum(meter.cpu_s.get(stage, 0.0) for stage in _STAGES_OF_SEARCH),
+        meter.cpu_s[_FINAL],
+        sum(meter.cpu_s[label] for label in search),
         f"at cuts and at most {settings.segment_duration:g} s",
         max(videos[0].durations) / videos[0].timescale,
         tuple(accumulate(frames[:-1], initial=0)),
+        memory.size,
+        wall_s,
+        meter.cpu_s.get(_FINAL + _SCORED, 0.0),
+        others_s / wall_s / (os.cpu_count() or 1),
+        whole_cpu_s,
     ), manifest
+
+
+def _busy_s() -> float:
+    """Seconds that all processors have worked, for anybody; 0 where the system does not say."""
+    try:
+        user, nice, system, _idle, _waiting, *rest = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0.0
+    return sum(int(ticks) for ticks in (user, nice, system, *rest)) / os.sysconf("SC_CLK_TCK")
 
 
 def fixed(
@@ -82,13 +117,13 @@ def fixed(
     rate = source.video.frame_rate
     gop = round(_APPLE_GOP_S * rate)
     before = cpu_s()
-    wanted = [one for one in APPLE if one[1] <= source.video.height] or [APPLE[0]]
+    wanted = apple_rungs(*display_size(source.video))
     rungs = [_two_pass(clip, place, tools, one, preset, rate, gop, keyframes) for one in wanted]
     duration = float(source.duration)
     return Made(
         name,
         tuple(
-            Rung(file.stem, file, width, height, _media_bytes(tools, file) * 8 / duration, 0.0)
+            Rung(file.stem, file, width, height, media_bytes(tools, file) * 8 / duration, 0.0)
             for file, (width, height, _) in zip(rungs, wanted, strict=True)
         ),
         cpu_s() - before,
@@ -103,25 +138,50 @@ def _two_pass(
     clip: Path, folder: Path, tools: Tools, rung: tuple[int, int, int], preset: str, rate: Fraction, gop: int,
     keyframes: Sequence[int],
 ) -> Path:  # fmt: skip
+    """One pass, and so named, where x264 finds the bitrate too low for the film: two would fail."""
     width, height, bps = rung
     file = folder / f"{height}-{bps // 1000}.mp4"
-    if keyframes:
-        times = ",".join(f"{float((frame - Fraction(1, 2)) / rate):.6f}" for frame in keyframes[1:]) or "0"
-        grid = ["-force_key_frames", times, "-x264-params", "keyint=infinite:scenecut=0:open-gop=0"]
-    else:
-        grid = ["-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0"]
-    for number, output in ((1, ["-f", "null", "-"]), (2, [file.name])):
-        tools.ffmpeg(
-            ["-i", str(clip.resolve()), "-map", "0:v:0", "-vf", f"scale={width}:{height}:flags=bicubic,format=yuv420p",
-             "-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-b:v", str(bps),
-             "-maxrate", str(bps * 3 // 2), "-bufsize", str(bps * 2), *grid, "-threads", "2",
-             "-pass", str(number), "-passlogfile", file.stem, "-fps_mode", "passthrough", *output],
-            cwd=folder,
-        )  # fmt: skip
+    grid = keyframe_arguments(keyframes, rate) if keyframes else _every(gop)
+    arguments = [
+        "-i", str(clip.resolve()), "-map", "0:v:0", "-vf", f"scale={width}:{height}:flags=bicubic,format=yuv420p",
+        "-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-b:v", str(bps),
+        "-maxrate", str(bps * 3 // 2), "-bufsize", str(bps * 2), *grid, "-threads", "1", "-fps_mode", "passthrough",
+    ]  # fmt: skip
+    log = ["-passlogfile", file.stem]
+    tools.ffmpeg([*arguments, "-pass", "1", *log, "-f", "null", "-"], cwd=folder)
+    try:
+        tools.ffmpeg([*arguments, "-pass", "2", *log, file.name], cwd=folder)
+    except ToolError as error:
+        if "bitrate is too low" not in str(error):
+            raise
+        file = file.with_stem(f"{file.stem}-one-pass")
+        tools.ffmpeg([*arguments, file.name], cwd=folder)
     return file
 
 
-def _media_bytes(tools: Tools, file: Path) -> int:
+def apple_rungs(width: int, height: int) -> list[tuple[int, int, int]]:
+    """Apple's rungs for a film of this size: width, height, bit/s; boxes that it fits into, on end for one on end."""
+    boxes = [(*(box[:2] if width >= height else box[1::-1]), box[2]) for box in APPLE]
+    inside = [box for box in boxes if box[0] <= width or box[1] <= height] or [boxes[0]]
+    return [(*_fit(width, height, box[0], box[1]), box[2]) for box in inside]
+
+
+def _fit(width: int, height: int, across: int, down: int) -> tuple[int, int]:
+    scale = min(1.0, across / width, down / height)
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _every(gop: int) -> list[str]:
+    return ["-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0"]
+
+
+def keyframe_arguments(keyframes: Sequence[int], rate: Fraction) -> list[str]:
+    """Keyframes at these frames and nowhere else."""
+    times = ",".join(f"{float((frame - Fraction(1, 2)) / rate):.6f}" for frame in keyframes[1:]) or "0"
+    return ["-force_key_frames", times, "-x264-params", "keyint=infinite:scenecut=0:open-gop=0"]
+
+
+def media_bytes(tools: Tools, file: Path) -> int:
     """Of the pictures alone."""
     arguments = ["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=size", "-of", "csv=p=0", str(file)]
     return tools.ffprobe_lines(

@@ -15,8 +15,8 @@ from bench.failover.outcome import Outcome
 from bench.failover.scenario import Scenario
 from bench.failover.viewer import Viewer
 from bench.failover.world import FILM, Server, Watcher, World, report_of
+from steering.appliances.fleet import ORIGIN
 from steering.director import Director
-from steering.fleet import ORIGIN
 
 STEP_S = 0.1
 _REPORT_EVERY_S = 2.0

@@ -16,8 +16,8 @@ from config.steering import SiteSettings, SteeringSettings
 from encoder.package import BLOCK_SIZE, FORMAT, Package, Rendition, StoredFile, encode, package_name
 from oca.report import EVERY_FILE, Report, held_version
 from oca.report import FORMAT as REPORT_FORMAT
+from steering.appliances.fleet import ORIGIN
 from steering.catalog import Entry, Title, read_title
-from steering.fleet import ORIGIN
 
 # Metropolises far enough apart that no region is another's neighbour by chance.
 _REGIONS = (

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.steering import world
-from steering.addresses import Address, parse_address
-from steering.table_file import TableReader, TableWriter
+from steering.prefixes.addresses import Address, parse_address
+from steering.prefixes.table_file import TableReader, TableWriter
 
 _LOOKED_UP = 100_000
 

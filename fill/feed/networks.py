@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fill.feed.store import Store, appear_json, read_json
-from steering.sites import By
+from steering.placement.sites import By
 
 # Networks (/24, /48) with viewers, the last that were seen: some 50 MB. All of a large country's are fewer.
 MOST_NETWORKS = 500_000

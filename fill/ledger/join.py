@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 from fill.feed.records import OWN_AGENT, is_content, is_sent, read_record
 from fill.ledger.reasons import Reason
+from steering.appliances.fleet import ORIGIN
 from steering.decisions import Decided
-from steering.fleet import ORIGIN
 
 # Longer than a film with its pauses; a session that goes on is found by its network all the same.
 SESSION_S = 4 * 3600.0

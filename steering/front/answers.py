@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from steering.players import Answer
+from steering.sessions.players import Answer
 
 _PREFIXES: dict[tuple[int, str, tuple[tuple[str, str], ...]], bytes] = {}
 _CLOSE = b"Connection: close\r\n"

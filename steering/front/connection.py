@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 from config.errors import NearcastError
 from steering.front.answers import wire
 from steering.front.requests import Kind, NotOurs, Request, read_request
-from steering.pathways import split_query
-from steering.players import Answer, Asker, Players, preflight, problem, refusal
+from steering.sessions.pathways import split_query
+from steering.sessions.players import Answer, Asker, Players, preflight, problem, refusal
 
 if TYPE_CHECKING:
-    from steering.clients import TrustedProxies
+    from steering.prefixes.clients import TrustedProxies
 
 logger = logging.getLogger(__name__)
 

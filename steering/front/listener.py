@@ -12,9 +12,9 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from steering.clients import TrustedProxies
 from steering.front.connection import Connection
-from steering.players import Answer, Players
+from steering.prefixes.clients import TrustedProxies
+from steering.sessions.players import Answer, Players
 
 # Players poll each ten seconds or so; a browser keeps a connection about a minute.
 IDLE_S = 75.0

@@ -21,7 +21,7 @@ import httptools
 import msgspec
 
 from oca.http.request import LARGEST_BODY_BYTES, LARGEST_HEAD_BYTES
-from steering.pathways import Format
+from steering.sessions.pathways import Format
 
 # A title as encoder.package has it. Bytes beyond ASCII are no URL, but no reason to leave a poll without an answer.
 _LINE = re.compile(

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from config.steering import SteeringSettings
 from oca.report import Report
-from steering.fleet import Fleet, Known
+from steering.appliances.fleet import Fleet, Known
+from steering.appliances.roll import Appliance, Health
 from steering.journal.changes import Changes, Look, is_due
 from steering.journal.records import Beat, Record
 from steering.journal.segments import SegmentWriter
-from steering.paths import Paths, network_key
-from steering.roll import Appliance, Health
+from steering.placement.paths import Paths, network_key
 
 if TYPE_CHECKING:
     from steering.catalog import Catalog
-    from steering.table_file import TableReader
+    from steering.prefixes.table_file import TableReader
 
 LOOK_EVERY_S = 1.0
 # How old a quiet journal's last line is at most.

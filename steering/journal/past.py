@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from config.steering import SteeringSettings
+from steering.choice.ranking import Content
 from steering.journal.numbering import HeldBits, Numbering
 from steering.journal.records import (
     Begins,
@@ -32,7 +33,6 @@ from steering.journal.records import (
     Whole,
     Withdrawn,
 )
-from steering.ranking import Content
 
 # Of an appliance that is no more the last is that it is lost.
 News: TypeAlias = Decides | Standing | Ways

@@ -119,7 +119,7 @@ class Ways(_Record, frozen=True, kw_only=True, tag="ways"):
 class Routes(_Record, frozen=True, kw_only=True, tag="routes"):
     """The table of routes as it is from now on; its prefixes are not in the journal."""
 
-    generation: int  # of steering.table_file; 0 while there is none
+    generation: int  # of steering.prefixes.table_file; 0 while there is none
 
 
 class Gone(_Record, frozen=True, kw_only=True, tag="gone"):

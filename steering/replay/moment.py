@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from config.units import show_duration
+from steering.choice.explain import as_json
 from steering.errors import JournalError, TitleUnknown
-from steering.explain import as_json
 from steering.journal.moments import show_moment
 from steering.journal.past import Past
 from steering.journal.segments import Journal
@@ -19,7 +19,7 @@ _FRESH_S = 15.0
 
 
 def explain_at(journal: Journal, at: float, client: str, title: str, session: str) -> dict[str, Any]:
-    """What `steering.explain` says of it, with the age of what it is made from, and remarks.
+    """What `steering.choice.explain` says of it, with the age of what it is made from, and remarks.
 
     Raises JournalError, TitleUnknown, SitesError, GeographyError.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from steering.nearby import expected_ms
+from steering.placement.nearby import expected_ms
 from steering.replay.loads import Load, Loads
 from steering.replay.tally import Tally
 

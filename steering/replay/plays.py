@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from steering.errors import ReplayError
-from steering.sites import By
+from steering.placement.sites import By
 
 # A worker flushes its lines each second; one that is busy comes later.
 _LATENESS_S = 5.0

@@ -14,24 +14,24 @@ from collections.abc import Mapping
 
 from config.steering import SteeringSettings
 from oca.report import FORMAT, Report
-from steering.admission import RESERVED_FOR_S
+from steering.appliances.admission import RESERVED_FOR_S
+from steering.appliances.experience import Verdict
+from steering.appliances.fleet import Fleet, Stored
+from steering.appliances.roll import Health
+from steering.choice.explain import Explained
+from steering.choice.ranking import Client, Decision
 from steering.decisions import why_not_nearest
 from steering.director import Director
-from steering.experience import Verdict
-from steering.explain import Explained
-from steering.fleet import Fleet, Stored
-from steering.geography import distance_km
 from steering.journal.past import News, Offered, Past
 from steering.journal.records import Decides, Standing, Ways
-from steering.paths import network_key
-from steering.ranking import Client, Decision
+from steering.placement.geography import distance_km
+from steering.placement.paths import network_key
+from steering.placement.sites import By, Placement
 from steering.replay.change import Change
 from steering.replay.files import only_present
 from steering.replay.loads import Loads
 from steering.replay.plays import Play
 from steering.replay.tally import Sent
-from steering.roll import Health
-from steering.sites import By, Placement
 
 # Appliances report so often: what moves between them shows as late as it would.
 REPORT_EVERY_S = 2.0

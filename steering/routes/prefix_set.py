@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from steering.addresses import BITS, Prefix
+from steering.prefixes.addresses import BITS, Prefix
 from steering.routes.route import Key, unpack
 
 

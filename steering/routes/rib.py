@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from steering.addresses import Prefix
 from steering.errors import SessionUnknown
+from steering.prefixes.addresses import Prefix
 from steering.routes import best
 from steering.routes.filters import ACCEPTED, Filters, Reason, describe
 from steering.routes.peer import Peer

@@ -16,8 +16,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from steering.addresses import Prefix, read_prefix, show_prefix
 from steering.errors import RouteError
+from steering.prefixes.addresses import Prefix, read_prefix, show_prefix
 
 Key: TypeAlias = int
 

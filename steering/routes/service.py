@@ -28,8 +28,9 @@ from aiohttp import web
 
 from config.errors import NearcastError
 from config.steering import BgpSettings, SteeringSettings
-from steering.addresses import BITS, Prefix, parse_address
 from steering.errors import DumpError, PeersError, SessionUnknown, StoreError, TableError
+from steering.prefixes.addresses import BITS, Prefix, parse_address
+from steering.prefixes.table_file import TableReader, TableWriter
 from steering.routes import bird, dumps, store
 from steering.routes.exabgp_process import ExaBgp
 from steering.routes.feed import Feed
@@ -41,7 +42,6 @@ from steering.routes.status import Collector
 from steering.routes.troubles import Troubles
 from steering.routes.validator import Validator
 from steering.routes.vrps import Vrps
-from steering.table_file import TableReader, TableWriter
 
 # A change is in the table this long after it was heard, at most; many come together.
 _PUBLISH_EVERY_S = 0.2

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from steering.addresses import BITS, Prefix
 from steering.errors import RouteError
+from steering.prefixes.addresses import BITS, Prefix
 from steering.routes.route import Key, parse_prefix, unpack
 
 # An AS number has 32 bits; a payload is one integer: AS number and longest length.

@@ -9,7 +9,7 @@ import { lengthOf, timeline } from "./timeline.js";
 
 const HIDE_AFTER_MS = 2600;
 
-export function stage(root, video, pictures) {
+export function stage(root, video, pictures, chapters) {
   const play = iconButton("play", "Play", "Space K", toggle);
   const mute = iconButton("sound", "Mute", "M", toggleSound);
   const captions = iconButton("captions", "Captions", "C", () => settings.toggleCaptions());
@@ -25,7 +25,7 @@ export function stage(root, video, pictures) {
   });
   const now = element("span", { text: "0:00" });
   const total = element("span", { text: "0:00" });
-  const line = timeline(video, pictures);
+  const line = timeline(video, pictures, chapters);
   const settings = choices(video, { onchange: showCaptions });
   const keys = keyboard(
     {

@@ -1,11 +1,13 @@
-// The seek bar: where the film is, what is loaded, and a picture of where a pointer or a key would take it.
+// The seek bar: where the film is, what is loaded, where its chapters begin, and a picture of where a pointer or a key
+// would take it.
 
 import { clock, element } from "./element.js";
 import { ahead } from "./players/back-off.js";
 
 const EDGE_PX = 6; // how near the preview may come to the stage's edges
 
-export function timeline(video, pictures) {
+// `chapters`: [{ start, title }] in their order, seconds.
+export function timeline(video, pictures, chapters) {
   const bar = element("input", {
     class: "line",
     type: "range",
@@ -18,7 +20,9 @@ export function timeline(video, pictures) {
   const picture = element("canvas", { width: 160, height: 90, "aria-hidden": "true", hidden: true });
   const moment = element("span", { class: "moment" });
   const preview = element("div", { class: "preview", "aria-hidden": "true", hidden: true }, picture, moment);
-  const root = element("div", { class: "timeline" }, preview, bar);
+  const ticks = chapters.slice(1).map(({ start }) => ({ start, mark: element("span", { class: "tick" }) }));
+  const marks = element("div", { class: "ticks", "aria-hidden": "true" }, ...ticks.map(({ mark }) => mark));
+  const root = element("div", { class: "timeline" }, preview, bar, marks);
   let looksAt = null; // the time that the preview shows
 
   function render() {
@@ -26,6 +30,7 @@ export function timeline(video, pictures) {
     const share = (value) => `${duration ? (100 * value) / duration : 0}%`;
     bar.max = duration;
     if (!bar.matches(":active")) bar.value = video.currentTime;
+    for (const { start, mark } of ticks) mark.style.left = share(start);
     bar.style.setProperty("--done", share(Number(bar.value)));
     bar.style.setProperty("--ready", share(video.currentTime + ahead(video)));
     bar.setAttribute("aria-valuetext", `${clock(video.currentTime)} of ${clock(duration)}`);
@@ -35,7 +40,8 @@ export function timeline(video, pictures) {
     const duration = lengthOf(video);
     if (!duration) return;
     looksAt = Math.min(Math.max(time, 0), duration);
-    moment.textContent = clock(looksAt);
+    const chapter = chapters.findLast(({ start }) => start <= looksAt);
+    moment.textContent = chapter ? `${clock(looksAt)} · ${chapter.title}` : clock(looksAt);
     paint();
     preview.hidden = false;
     const half = preview.offsetWidth / 2 + EDGE_PX;

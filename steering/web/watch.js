@@ -91,8 +91,9 @@ async function play(film, create) {
   };
   await ask(); // before the first segment: its appliance must have a name by then
 
-  const pictures = previews({ base: () => stats.base, onready: () => controls.repaint() });
-  const controls = stage(root, video, pictures);
+  const { thumbnails } = film;
+  const pictures = previews({ thumbnails, base: () => stats.base, onready: () => controls.repaint() });
+  const controls = stage(root, video, pictures, film.chapters);
   const player = await create(
     video,
     new URL(`${film[PLAYERS[chosen].manifest]}?session=${session}`, location.href).href,

@@ -75,7 +75,13 @@ def tools() -> Iterator[Tools]:
 def settings(tmp_path: Path) -> EncoderSettings:
     """Fast, and with segments and chunks short enough that a film of seconds has several."""
     return EncoderSettings(
-        work=tmp_path / "work", preset="ultrafast", segment_duration=1.0, chunk_duration=1.0, min_free_space=0, jobs=2
+        work=tmp_path / "work",
+        ladder="fixed",
+        preset="ultrafast",
+        segment_duration=1.0,
+        chunk_duration=1.0,
+        min_free_space=0,
+        workers="2",
     )
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from encoder.cli import encode
 from tests.encoder.conftest import Film, pattern
 
-FAST = ("--preset", "ultrafast", "--segment-duration", "1s", "--min-free-space", "0")
+FAST = ("--ladder", "fixed", "--preset", "ultrafast", "--segment-duration", "1s", "--min-free-space", "0")
 
 
 @pytest.fixture

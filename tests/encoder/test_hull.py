@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -9,17 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.allotment import allot
-from encoder.curves import Cubic, Piece, Trial, whole
+from encoder.codec import H264
+from encoder.curves import Cubic, Piece, Trial, bend_of, whole
 from encoder.hull import LOWEST_BPS, STEP_VMAF, TOP_VMAF, choose_rungs, crf_for
 
 HEIGHTS = (1080, 900, 720, 540, 432, 360, 270, 216)
-CRFS = (18.0, 25.0, 33.0)
+CRFS = (18.0, 30.0)
+BEND = bend_of(*CRFS)
 
 
 def vmaf(height: int, crf: float, hardness: float) -> float:
-    """A film that is sharper than small sizes can show."""
-    sharp = 100 - 60 * (1 - height / 1080) ** 2 * hardness
-    return max(0.0, sharp - hardness * 0.06 * max(0.0, crf - 14) ** 2)
+    """A film that is sharper than small sizes can show: what is missing grows as it does in films."""
+    softness = 0.5 * math.log2(1080 / height) ** 2
+    steepness = 0.11 - 0.02 * math.log2(1080 / height)
+    missing = hardness * math.exp(0.9 + softness + steepness * (crf - 18) + BEND * (crf - 24) ** 2)
+    return max(0.0, 101 - missing)
 
 
 def bits(height: int, crf: float, hardness: float) -> float:
@@ -34,7 +39,7 @@ def piece(hardness: float = 1.0, frames: int = 100) -> Piece:
         for height in (1080, 540, 270)
         for crf in CRFS
     ]
-    return Piece(frames, tuple(trials))
+    return Piece(frames, tuple(trials), BEND)
 
 
 def test_a_cubic_goes_through_its_points_and_straight_on() -> None:
@@ -59,7 +64,7 @@ def test_a_cubic_through_rising_points_rises(steps: list[tuple[float, float]], a
 
 def test_what_was_tried_is_known_exactly_and_what_lies_between_nearly() -> None:
     one = piece()
-    for height, crf in ((1080, 25.0), (270, 33.0)):
+    for height, crf in ((1080, 18.0), (270, 30.0)):
         assert one.at(height, crf) == pytest.approx((bits(height, crf, 1), vmaf(height, crf, 1)))
     found = one.at(720, 22.0)
     assert found.bits == pytest.approx(bits(720, 22, 1), rel=0.02)
@@ -67,7 +72,7 @@ def test_what_was_tried_is_known_exactly_and_what_lies_between_nearly() -> None:
 
 
 def test_rungs_stand_at_even_steps_from_the_top_to_what_the_slowest_link_carries() -> None:
-    rungs = choose_rungs([piece()], HEIGHTS, 24, 1e9)
+    rungs = choose_rungs([piece()], HEIGHTS, 24, 1e9, H264)
     steps = [above.vmaf - below.vmaf for above, below in pairwise(rungs)]
     assert rungs[0].vmaf == pytest.approx(TOP_VMAF, abs=0.01)
     assert max(steps) - min(steps) < 0.02
@@ -80,16 +85,16 @@ def test_rungs_stand_at_even_steps_from_the_top_to_what_the_slowest_link_carries
 def test_no_other_size_has_a_rungs_quality_for_fewer_bits() -> None:
     pieces = [piece()]
     largest = HEIGHTS[0]
-    for rung in choose_rungs(pieces, HEIGHTS, 24, 1e9):
+    for rung in choose_rungs(pieces, HEIGHTS, 24, 1e9, H264):
         for height in (height for height in HEIGHTS if height <= largest):
-            crf = crf_for(pieces, height, rung.vmaf)
+            crf = crf_for(pieces, height, rung.vmaf, H264)
             assert crf is None or whole(pieces, height, crf).bits >= rung.bits * 0.999
         largest = rung.height
 
 
 def test_a_film_that_anything_carries_has_one_rung() -> None:
-    easy = Piece(100, tuple(trial._replace(bits=trial.bits / 1000) for trial in piece().trials))
-    assert len(choose_rungs([easy], HEIGHTS, 24, 1e9)) == 1
+    easy = Piece(100, tuple(trial._replace(bits=trial.bits / 1000) for trial in piece().trials), BEND)
+    assert len(choose_rungs([easy], HEIGHTS, 24, 1e9, H264)) == 1
 
 
 def missing(pieces: list[Piece], crfs: tuple[float, ...]) -> float:
@@ -102,7 +107,7 @@ def test_no_single_factor_misses_less_for_fewer_bits_and_no_shot_is_starved(
     shots: list[tuple[float, int]], wanted: float
 ) -> None:
     pieces = [piece(hardness, frames) for hardness, frames in shots]
-    even, factors = crf_for(pieces, 1080, wanted), allot(pieces, 1080, wanted)
+    even, factors = crf_for(pieces, 1080, wanted, H264), allot(pieces, 1080, wanted, H264)
     if even is None or factors is None:
         assert even is None and factors is None
         return
@@ -116,6 +121,6 @@ def test_no_single_factor_misses_less_for_fewer_bits_and_no_shot_is_starved(
 
 
 def test_a_hard_shot_and_an_easy_one_get_factors_of_their_own() -> None:
-    factors = allot([piece(2.0), piece(0.5)], 1080, 88.0)
+    factors = allot([piece(2.0), piece(0.5)], 1080, 88.0, H264)
     assert factors is not None
     assert factors[0] != factors[1]

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.ladder import display_size, ladder, output_rate
-from encoder.source import Colour, Source, VideoStream
+from encoder.codec import AV1, CODECS, H264
+from encoder.colour import Colour
+from encoder.ladder import display_size, fits, jobs, ladder, output_rate
+from encoder.source import Source, VideoStream
 
 VIDEO = VideoStream(
     index=0, codec="h264", width=1920, height=1080, sample_aspect=Fraction(1), rotation=0, interlaced=False,
@@ -109,6 +111,27 @@ def test_caps_follow_apples_guide() -> None:
     caps = {rung.height: rung.maxrate for rung in ladder(source_of())}
     assert caps[1080] == 6_000_000
     assert 3_000_000 <= caps[720] <= 4_500_000 and 1_600_000 <= caps[540] <= 2_400_000
+
+
+def test_codecs_share_a_job_as_long_as_their_pictures_are_not_too_large() -> None:
+    for size, count in ((source_of(), 1), (source_of(width=1080, height=1920), 1), (source_of(width=2560), 2)):
+        rungs = [rung for codec in (H264, AV1) for rung in ladder(size, codec)]
+        assert len(jobs(rungs)) == count
+        assert [rung for job in jobs(rungs) for rung in job] == rungs
+
+
+def test_better_codecs_get_lower_caps_at_the_same_sizes() -> None:
+    plain, hevc, av1 = (ladder(source_of(), codec) for codec in CODECS.values())
+    assert [(rung.width, rung.height) for rung in av1] == [(rung.width, rung.height) for rung in plain]
+    assert all(a.maxrate < h.maxrate < p.maxrate for a, h, p in zip(av1, hevc, plain, strict=True))
+    names = [rung.name for rung in (*plain, *hevc, *av1)]
+    assert len(set(names)) == len(names)
+
+
+def test_film_may_be_too_small_for_a_codec() -> None:
+    sliver = source_of(width=8000, height=16)  # 3840x8
+    assert [fits(sliver, codec) for codec in CODECS.values()] == [True, False, False]
+    assert all(fits(source_of(width=16, height=16), codec) for codec in CODECS.values())
 
 
 def test_name_of_a_rung_is_its_height() -> None:

@@ -27,6 +27,7 @@ from encoder.manifests import (
     target_duration,
 )
 from encoder.package import Package, Rendition
+from encoder.sheets import plan_thumbnails
 
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 PATHWAYS = (
@@ -144,6 +145,81 @@ def test_each_pathway_has_the_same_stable_ids_and_they_are_unique_in_it() -> Non
     assert len(set(found)) == half
 
 
+AROUND = package_of(
+    video(720), video(360), audio(1), audio(2, language="de", label="Deutsch"),
+    audio(3, name="a1-surround", playlist="a1-surround.m3u8", codecs="ec-3", channels=8, version_of="a1",
+          bandwidth=500_000, average_bandwidth=448_000, has_objects=True),
+    text(1, roles=("caption",)),
+)  # fmt: skip
+
+
+def test_surround_is_a_second_group_with_the_same_members_and_no_third_for_each_codec() -> None:
+    master = m3u8.loads(multivariant(AROUND, PATHWAYS))
+    groups = {
+        group: [(one.name, one.language, one.channels, one.uri) for one in master.media if one.group_id == group]
+        for group in ("audio-edge-a", "surround-edge-a", "surround-edge-b")
+    }
+    base = PATHWAYS[0].base
+    assert groups["audio-edge-a"] == [
+        ("English", "en", "2", f"{base}a1.m3u8"), ("Deutsch", "de", "2", f"{base}a2.m3u8"),
+    ]  # fmt: skip
+    assert groups["surround-edge-a"] == [
+        ("English", "en", "16/JOC", f"{base}a1-surround.m3u8"), ("Deutsch", "de", "2", f"{base}a2.m3u8"),
+    ]  # fmt: skip
+    assert len(groups["surround-edge-b"]) == 2
+    variants = [one.stream_info for one in master.playlists if one.stream_info.pathway_id == "edge-a"]
+    assert [(one.audio, one.codecs, one.bandwidth) for one in variants if one.resolution == (1280, 720)] == [
+        ("audio-edge-a", "avc1.64001f,mp4a.40.2", 720 * 4000 + 130_002),
+        ("surround-edge-a", "avc1.64001f,ec-3,mp4a.40.2", 720 * 4000 + 500_000),
+    ]  # fmt: skip
+    assert len({one.stable_variant_id for one in variants}) == len(variants) == 4
+
+
+def test_mpd_tells_atmos_its_channels_and_what_captions_are_for() -> None:
+    root = etree.fromstring(mpd(AROUND).encode())
+    surround = next(
+        one for one in root.iter(f"{MPD}AdaptationSet") if one.find(f"{MPD}SupplementalProperty") is not None
+    )
+    values = {etree.QName(one).localname: one.get("value") for one in surround if one.get("schemeIdUri")}
+    assert (values["AudioChannelConfiguration"], values["SupplementalProperty"]) == ("12", "JOC")  # 7.1
+    first = [
+        one.get("selectionPriority") for one in root.iter(f"{MPD}AdaptationSet") if one.get("contentType") == "audio"
+    ]
+    assert first == ["2", "2", None]
+    captions = next(one for one in root.iter(f"{MPD}AdaptationSet") if one.get("contentType") == "text")
+    assert [role.get("value") for role in captions.iter(f"{MPD}Role")] == ["caption"]
+    assert captions.find(f"{MPD}Accessibility") is not None
+    (entry,) = lines_of(multivariant(AROUND), "#EXT-X-MEDIA:TYPE=SUBTITLES")
+    assert "public.accessibility.transcribes-spoken-dialog" in entry
+
+
+def test_chapters_and_thumbnails_are_named_once_from_the_first_pathway() -> None:
+    extras = msgspec.structs.replace(
+        FILM, chapters_json="chapters.json", thumbnails=plan_thumbnails(1280, 720, FILM.duration)
+    )
+    playlist = multivariant(extras, PATHWAYS, STEERING)
+    (session,) = lines_of(playlist, "#EXT-X-SESSION-DATA:")
+    assert session == f'#EXT-X-SESSION-DATA:DATA-ID="com.apple.hls.chapters",URI="{PATHWAYS[0].base}chapters.json"'
+    (images,) = lines_of(playlist, "#EXT-X-IMAGE-STREAM-INF:")
+    assert images.endswith(f'URI="{PATHWAYS[0].base}thumbnails.m3u8"')
+    assert 'URI="thumbnails.m3u8"' in multivariant(extras)
+    steered = MPEGDASHParser.parse(mpd(extras, PATHWAYS, STEERING))
+    assert steered.periods[0].adaptation_sets[-1].content_type == "image"
+    assert "SESSION-DATA" not in multivariant(FILM) and "IMAGE" not in multivariant(FILM)
+
+
+def test_mpd_offers_the_smallest_rung_for_playing_fast_if_the_package_wants_it() -> None:
+    assert "trickmode" not in mpd(FILM)
+    root = etree.fromstring(mpd(msgspec.structs.replace(FILM, trick_mode="v360")).encode())
+    sets = list(root.iter(f"{MPD}AdaptationSet"))
+    (marks,) = (one for one in root.iter(f"{MPD}EssentialProperty"))
+    assert (marks.getparent(), marks.get("value")) == (sets[-1], sets[0].get("id"))
+    (template,) = sets[-1].iter(f"{MPD}SegmentTemplate")
+    assert template.get("media") == "v360/$Number$.m4s"
+    (representation,) = sets[-1].iter(f"{MPD}Representation")
+    assert (representation.get("id"), representation.get("maxPlayoutRate")) == ("v360-fast", "16")
+
+
 def test_labels_that_would_break_a_playlist_are_made_harmless_and_unique() -> None:
     nasty = 'A "B"\n#EXT-X-ENDLIST\r,X=\x01y'
     package = package_of(video(360), audio(1, label=nasty), audio(2, label=nasty), audio(3, label=""))
@@ -218,6 +294,65 @@ def test_mpd_steering_names_one_location_and_asks_before_the_start() -> None:
     assert steering is not None and steering.text == STEERING
     assert sorted(steering.items()) == [("defaultServiceLocation", "edge-a"), ("queryBeforeStart", "true")]
     assert etree.fromstring(mpd(FILM).encode()).find(f"{MPD}ContentSteering") is None
+
+
+def of_codec(height: int, name: str, codecs: str, share: float, **changes: object) -> Rendition:
+    plain = video(height)
+    return video(
+        height, name=f"{plain.name}-{name}", file=f"{plain.name}-{name}.mp4", playlist=f"{plain.name}-{name}.m3u8",
+        codecs=codecs, bandwidth=round(plain.bandwidth * share), **changes,
+    )  # fmt: skip
+
+
+HEVC = [of_codec(height, "hevc", "hvc1.1.6.L93.B0", 0.7) for height in (720, 360)]
+AV1 = [of_codec(height, "av1", "av01.0.05M.08", 0.5) for height in (720, 360)]
+HDR = [of_codec(height, "hevc", "hvc1.2.4.L93.B0", 0.7, video_range="PQ") for height in (720, 360)]
+
+
+def test_variants_of_the_codec_that_needs_the_fewest_bits_come_first() -> None:
+    package = package_of(video(720), video(360), *HEVC, *AV1)
+    assert [v.uri for v in m3u8.loads(multivariant(package)).playlists] == [
+        "v720-av1.m3u8", "v360-av1.m3u8", "v360-hevc.m3u8", "v720-hevc.m3u8", "v360.m3u8", "v720.m3u8",
+    ]  # fmt: skip
+
+
+def test_hdr_comes_after_all_that_every_player_shows_right() -> None:
+    playlist = m3u8.loads(multivariant(package_of(video(720), *HDR)))
+    assert [(v.uri, v.stream_info.video_range) for v in playlist.playlists] == [
+        ("v720.m3u8", "SDR"), ("v360-hevc.m3u8", "PQ"), ("v720-hevc.m3u8", "PQ"),
+    ]  # fmt: skip
+    assert [one.iframe_stream_info.video_range for one in playlist.iframe_playlists] == ["SDR", "PQ", "PQ"]
+
+
+def test_codecs_of_each_pathway_are_the_same_but_for_where_they_are() -> None:
+    writer = Manifests(package_of(video(720), *HEVC, *AV1, audio(1)))
+    master = m3u8.loads(writer.multivariant(PATHWAYS, STEERING).decode())
+    by_pathway = [
+        [v.uri.removeprefix(way.base) for v in master.playlists if v.stream_info.pathway_id == way.id]
+        for way in PATHWAYS
+    ]
+    assert by_pathway[0] == by_pathway[1] and len(by_pathway[0]) == 5
+    assert all(base.base_url_value for base in MPEGDASHParser.parse(writer.mpd(PATHWAYS).decode()).base_urls)
+
+
+def test_each_codec_is_a_set_of_its_own_and_the_better_has_the_priority() -> None:
+    root = etree.fromstring(mpd(package_of(video(720), video(360), *HEVC, *AV1)).encode())
+    sets = root.findall(f".//{MPD}AdaptationSet")
+    told = [(one.get("id"), one.get("selectionPriority"), len(one.findall(f"{MPD}Representation"))) for one in sets]
+    assert told == [("1", None, 2), ("2", "2", 2), ("3", "3", 2)]
+    assert not root.findall(f".//{MPD}SupplementalProperty")  # a decoder is not changed in the middle of a film
+    assert not root.findall(f".//{MPD}EssentialProperty")
+
+
+def test_set_in_hdr_is_only_for_who_understands_its_colour() -> None:
+    root = etree.fromstring(mpd(package_of(video(720), *HDR)).encode())
+    plain, hdr = root.findall(f".//{MPD}AdaptationSet")
+    assert not plain.findall(f"{MPD}EssentialProperty")
+    assert [(one.get("schemeIdUri"), one.get("value")) for one in hdr.findall(f"{MPD}EssentialProperty")] == [
+        ("urn:mpeg:mpegB:cicp:ColourPrimaries", "9"),
+        ("urn:mpeg:mpegB:cicp:TransferCharacteristics", "16"),
+        ("urn:mpeg:mpegB:cicp:MatrixCoefficients", "9"),
+    ]
 
 
 def test_media_playlist_counts_segments_from_one() -> None:

@@ -147,6 +147,14 @@ def test_times_of_decoding_stand_in_but_are_no_grid() -> None:
     assert (source.video.frames, source.video.is_constant) == (50, False)
 
 
+def test_pictures_without_any_time_before_the_first_that_has_one_would_be_lost() -> None:
+    lines = [*["0,N/A,N/A,40,1,K__"] * 3, "0,20,20,40,2,___", "0,N/A,N/A,40,3,___", "0,60,60,40,4,___"]
+    scan = parse_scan(lines, 0)
+    assert (scan.lost, scan.untimed, scan.video_pts) == (3, 4, [20, 60])
+    with pytest.raises(SourceError, match="begins with 3 pictures without times"):
+        read_source("film", describe(video()), scan)
+
+
 rates = st.sampled_from([Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(60)])
 
 
@@ -159,6 +167,40 @@ def test_constant_rate_is_found_through_rounding_and_jitter(
     jitter[0] = 0
     pts = sorted(round((start + 1000 * k / rate) + late) for k, late in enumerate(jitter))
     assert frame_grid(pts, MS, [rate]) == (rate, True)
+
+
+def dolby(profile: int, compatible: int) -> dict[str, Any]:
+    side = {"side_data_type": "DOVI configuration record", "dv_profile": profile}
+    told = [{**side, "dv_bl_signal_compatibility_id": compatible}]
+    return video(color_transfer="smpte2084", pix_fmt="yuv420p10le", side_data_list=told)
+
+
+def test_dolby_vision_leaves_its_base_layer_and_says_so() -> None:
+    source = read_source("film.mkv", describe(dolby(8, 1)), scan_of())
+    assert source.video.colour.video_range == "PQ"
+    assert source.left_out == ("the Dolby Vision profile 8 of its pictures is left out: what remains is PQ",)
+
+
+def test_dolby_vision_without_a_base_layer_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"Dolby Vision profile 5, which only Dolby's own decoders .* 7 or 8"):
+        read_source("film.mkv", describe(dolby(5, 0)), scan_of())
+
+
+def test_hdr10_plus_is_left_out_with_a_sentence() -> None:
+    told = [{"side_data_type": "HDR Dynamic Metadata SMPTE2094-40 (HDR10+)"}]
+    source = read_source("film.mkv", describe(video(color_transfer="smpte2084", side_data_list=told)), scan_of())
+    assert source.left_out == ("the HDR10+ of its pictures is left out: what remains is PQ",)
+
+
+def test_rate_of_a_short_film_is_one_that_films_are_made_at() -> None:
+    # As Matroska rounds 59.94 frames/s to milliseconds, and what ffprobe makes of it.
+    pts = [round(Fraction(1001, 60) * frame) for frame in range(132)]
+    assert frame_grid(pts, MS, [Fraction(19001, 317)]) == (Fraction(60000, 1001), True)
+
+
+def test_rate_that_the_container_names_is_taken_before_one_that_was_measured() -> None:
+    # Of three rounded times 23.976 is nearer than 24.
+    assert frame_grid([0, 42, 84], MS, [Fraction(24)]) == (Fraction(24), True)
 
 
 @given(rates)

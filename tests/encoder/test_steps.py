@@ -41,13 +41,25 @@ def test_failed_step_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_step_left_is_thrown_away(tmp_path: Path) -> None:
+def test_what_killed_steps_left_is_swept_away_and_finished_ones_are_kept(tmp_path: Path) -> None:
     steps = Steps(tmp_path, 0)
     made = steps.run("video", [], write)
-    unfinished = made.with_name(made.name + ".tmp")
-    made.rename(unfinished)
-    (unfinished / "half").write_text("half")
-    assert [path.name for path in steps.run("video", [], write).iterdir()] == ["result"]
+    (tmp_path / "audio-0.1234.tmp").mkdir()
+    (tmp_path / "audio-0.1234.tmp" / "half").write_text("half")
+    steps.sweep()
+    assert list(tmp_path.iterdir()) == [made]
+
+
+def test_step_that_two_make_at_once_is_the_first_ones(tmp_path: Path) -> None:
+    steps = Steps(tmp_path, 0)
+
+    def make_it_elsewhere_too(folder: Path) -> None:
+        write(folder)
+        Steps(tmp_path, 0).run("video", [], lambda other: (other / "result").write_text("first"))
+
+    made = steps.run("video", [], make_it_elsewhere_too)
+    assert (made / "result").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [made]
 
 
 def test_step_is_not_begun_without_the_space_that_is_to_be_kept(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.chunks import Plan, plan_chunks
-from encoder.trials import every, for_all_shots, mean, names, sample, trial_sizes
+from encoder.trials import bits_of, for_all_shots, names, sample, trial_sizes
 from tests.encoder.test_ladder import source_of
 
 
@@ -17,13 +17,13 @@ def plan_of(frames: int, cuts: list[int]) -> Plan:
     return plan_chunks(source_of(frame_rate=Fraction(25), frames=frames), 4, 48, cuts)
 
 
-def test_the_middle_segment_of_each_shot_is_tried_and_stands_for_all_of_it() -> None:
+def test_two_seconds_of_the_middle_segment_of_each_shot_are_tried_and_stand_for_all_of_it() -> None:
     samples = sample(plan_of(700, [100, 250, 400]))
-    assert [(one.shot, one.piece.first, one.piece.segments, one.frames) for one in samples] == [
-        (0, 0, (100,), 100),
-        (1, 100, (75,), 150),
-        (2, 250, (75,), 150),
-        (3, 500, (100,), 300),
+    assert [(one.shot, one.piece.first, one.piece.segments, one.segment, one.frames) for one in samples] == [
+        (0, 0, (50,), 100, 100),
+        (1, 100, (50,), 75, 150),
+        (2, 250, (50,), 75, 150),
+        (3, 500, (50,), 100, 300),
     ]
 
 
@@ -48,21 +48,21 @@ def test_samples_stand_for_every_frame_and_lie_within_their_shot(frames: int, cu
     assert [one.piece.number for one in samples] == list(range(len(samples)))
 
 
-def test_sizes_are_tried_at_the_whole_the_half_and_the_quarter() -> None:
+def test_sizes_are_tried_at_the_whole_two_thirds_and_a_third() -> None:
     assert trial_sizes([(1920, 1080), (1280, 720), (960, 540), (640, 360), (480, 270)]) == [
-        (1920, 1080), (960, 540), (480, 270),
+        (1920, 1080), (1280, 720), (640, 360),
     ]  # fmt: skip
     assert trial_sizes([(64, 48)]) == [(64, 48)]
 
 
+def test_a_segment_has_one_keyframe_however_little_of_it_was_tried() -> None:
+    assert bits_of([1000, 100, 300], segment=3) == pytest.approx(8 * 1400 / 3)
+    assert bits_of([1000, 100, 300], segment=11) == pytest.approx(8 * 3000 / 11)
+    assert bits_of([1000], segment=1) == 8000
+
+
 def test_rungs_of_one_height_are_told_apart() -> None:
     assert names([1080, 1080, 720, 1080]) == ["v1080", "v1080b", "v720", "v1080c"]
-
-
-def test_a_score_too_many_is_not_counted() -> None:
-    assert mean([90.0, 80.0, 10.0], frames=2) == 85.0
-    assert every(39) == 1 and every(40) == 5
-    assert mean([90.0] * 8 + [10.0], frames=40) == 90.0
 
 
 def test_shots_that_were_not_tried_have_the_even_factor() -> None:

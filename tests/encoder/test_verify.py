@@ -37,7 +37,7 @@ AUDIO = FileIndex(
 
 def test_right_files_pass() -> None:
     check_video("v360", VIDEO, PLAN, 2400)
-    check_audio("a1", AUDIO, PLAN, 860)
+    check_audio("a1", AUDIO, PLAN, 860, 48_000, 1024)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_wrong_video_is_told_apart(changes: dict[str, Any], complaint: str) -> N
 )
 def test_wrong_audio_is_told_apart(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(CheckError, match=complaint):
-        check_audio("a1", dataclasses.replace(AUDIO, **changes), PLAN, 860)
+        check_audio("a1", dataclasses.replace(AUDIO, **changes), PLAN, 860, 48_000, 1024)

@@ -36,7 +36,7 @@ def test_counts_are_right_where_it_matters_and_near_where_they_are_large() -> No
 
 def test_neighbouring_networks_are_counted_as_well_as_any() -> None:
     for count, tolerance in ((30, 0.12), (100, 0.1), (400, 0.1), (1000, 0.15)):
-        for first in (1 << 48 | 0x0A0000, 1 << 49 | 0x20010DB80000):  # as steering.paths numbers them
+        for first in (1 << 48 | 0x0A0000, 1 << 49 | 0x20010DB80000):  # as steering.placement.paths numbers them
             crowd = Crowd(30.0)
             for network in range(first, first + count):
                 crowd.add(network * 7, network, 0.0)

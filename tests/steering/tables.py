@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from steering.addresses import BITS, Address, Prefix
-from steering.table import Names
+from steering.prefixes.addresses import BITS, Address, Prefix
+from steering.prefixes.table import Names
 
 # Where prefixes of a generated table begin: few places, so that they nest and meet.
 _STEMS = {

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from config.steering import SteeringSettings
 from oca import access_log
 from oca.report import EVERY_FILE
-from steering.cdns import Cdns
-from steering.cohorts import Policy
+from steering.appliances.fleet import ORIGIN
+from steering.appliances.roll import Appliance, Health, Roll
+from steering.choice.cdns import Cdns
+from steering.choice.cohorts import Policy
+from steering.choice.ranking import MOST_PASSED_OVER, Beyond, Client, Content, Decision, begin
 from steering.decisions import Decided, decided, truncated, why_not_nearest
 from steering.errors import LogError
-from steering.fleet import ORIGIN
-from steering.nearby import Nearby
-from steering.ranking import MOST_PASSED_OVER, Beyond, Client, Content, Decision, begin
-from steering.roll import Appliance, Health, Roll
+from steering.placement.nearby import Nearby
+from steering.placement.sites import By, Placement, Sites
 from steering.service import Service
-from steering.sites import By, Placement, Sites
 from tests.steering.conftest import Clock, Origin, Steering
 from tests.steering.values import NORTH, SOUTH, appliance, report
 

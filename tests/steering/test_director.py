@@ -11,13 +11,13 @@ import pytest
 from config.steering import SteeringSettings
 from oca.cmcd import LARGEST_BODY
 from oca.report import MeasuredPath, Players
+from steering.appliances.experience import FIRST_SHARE
+from steering.appliances.fleet import Stored
+from steering.appliances.roll import Health
 from steering.director import Director, read_network
-from steering.experience import FIRST_SHARE
-from steering.fleet import Stored
-from steering.paths import network_key
-from steering.pathways import Measured
-from steering.roll import Health
-from steering.sessions import Session, seal
+from steering.placement.paths import network_key
+from steering.sessions.pathways import Measured
+from steering.sessions.session import Session, seal
 from tests.steering.conftest import Clock
 from tests.steering.values import GIGABIT, NORTH, SOUTH, report
 

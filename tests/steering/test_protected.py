@@ -21,8 +21,8 @@ from config.errors import ConfigError
 from config.steering import SteeringSettings
 from encoder.package import MANIFEST_NAME, decode
 from oca.report import EVERY_FILE
-from steering.credentials import read_access
 from steering.service import Service
+from steering.sessions.credentials import read_access
 from tests.media import make_package
 from tests.oca.running import Running
 from tests.oca.tokens.keyring import MAC, SIGNER

@@ -21,8 +21,8 @@ from lxml import etree
 from config.steering import SteeringSettings
 from oca.report import LARGEST_REPORT
 from steering.errors import CatalogError, SitesError
+from steering.prefixes.table_file import TableWriter
 from steering.service import Service
-from steering.table_file import TableWriter
 from tests.steering.conftest import JSON, Clock, FrontServer, Origin, Steering
 from tests.steering.values import GIGABIT, report
 from tests.waiting import until
@@ -306,6 +306,7 @@ async def test_titles_tell_a_page_what_it_needs(steering: Steering) -> None:
     assert title["name"] == "A Film"
     assert [video["height"] for video in title["video"]] == [360, 720]
     assert title["audio"] == [{"name": "a-en", "language": "en", "label": "English"}]
+    assert (title["chapters"], title["thumbnails"]) == ([], None)
     assert (await steering.json("/api/v1/titles/film"))["page"]["ttl"] == 10
 
 

@@ -9,7 +9,7 @@ from config.steering import SiteSettings
 from encoder.package import FORMAT, Package, Rendition, StoredFile, encode, package_name
 from oca.report import EVERY_FILE, Report, held_version
 from oca.report import FORMAT as REPORT_FORMAT
-from steering.roll import Appliance, Health
+from steering.appliances.roll import Appliance, Health
 
 GIGABIT = 10**9
 NORTH = SiteSettings(name="north", isp="Northern", prefixes=("127.0.0.0/9",), latitude=59.9, longitude=10.7)

@@ -12,12 +12,12 @@ import pytest
 
 from config.steering import SteeringSettings
 from oca.report import MeasuredPath
+from steering.appliances.fleet import Fleet
 from steering.catalog import Catalog
-from steering.fleet import Fleet
 from steering.journal.following import Follower
 from steering.journal.past import Past
 from steering.journal.segments import SEGMENT_S, Journal
-from steering.paths import Paths, network_key
+from steering.placement.paths import Paths, network_key
 from tests.steering.conftest import Clock
 from tests.steering.journal.worlds import heard, holding, title
 from tests.steering.values import GIGABIT, NORTH, SOUTH, report

@@ -11,8 +11,8 @@ import pytest
 
 from steering.errors import JournalError, TitleUnknown
 from steering.journal.segments import Journal
+from steering.prefixes.table_file import TableWriter
 from steering.replay.moment import explain_at, moment_as_text
-from steering.table_file import TableWriter
 from tests.steering.replay.days import IN_NORTH, START, Day
 from tests.steering.values import NORTH, SOUTH
 

@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from config.steering import BgpSettings, SiteSettings, SteeringSettings
-from steering.addresses import parse_address
+from steering.prefixes.addresses import parse_address
+from steering.prefixes.table_file import TableReader
 from steering.routes.service import Service
-from steering.table_file import TableReader
 from tests.waiting import until
 
 

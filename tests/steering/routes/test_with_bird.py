@@ -20,9 +20,9 @@ import pytest
 
 from config.loader import load
 from config.steering import SteeringSettings
-from steering.addresses import parse_address
+from steering.prefixes.addresses import parse_address
+from steering.prefixes.table_file import TableReader
 from steering.routes.exabgp_process import configuration
-from steering.table_file import TableReader
 from tests import tools
 from tests.steering.routes.test_exabgp_process import needs_exabgp
 from tests.waiting import is_alive, until

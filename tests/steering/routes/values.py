@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steering.addresses import Prefix, read_prefix
+from steering.prefixes.addresses import Prefix, read_prefix
 from steering.routes.peer import Peer
 from steering.routes.route import Attributes, Key, parse_path, parse_prefix
 

@@ -1,0 +1,33 @@
+"""What cutting a film into chunks costs: the same ladder in one piece and in several, processor time and bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.encode.subjects import ours
+from config.encoder import EncoderSettings
+
+_CHUNKS = 4
+
+
+class Chunking(NamedTuple):
+    """In chunks, as parts of what it is in one piece: 0.01 is a hundredth more."""
+
+    chunks: int
+    cpu: float
+    size: float
+
+
+def chunking(clip: Path, duration_s: float, folder: Path, settings: EncoderSettings) -> Chunking | None:
+    """None for a film that is too short to be cut. Raises what the encoder does."""
+    piece_s = max(duration_s / _CHUNKS, settings.segment_duration)
+    if piece_s > duration_s / 2:
+        return None
+    # The fixed ladder: the same rungs on both sides, whatever trials would say.
+    fixed = dataclasses.replace(settings, ladder="fixed", codecs=("h264",))
+    cut, _ = ours(clip, folder / "cut", dataclasses.replace(fixed, chunk_duration=piece_s), quiet=True)
+    whole, _ = ours(clip, folder / "whole", dataclasses.replace(fixed, chunk_duration=2 * duration_s), quiet=True)
+    sizes = [sum(rung.bps for rung in one.rungs) for one in (cut, whole)]
+    return Chunking(round(duration_s / piece_s), cut.cpu_s / whole.cpu_s - 1, sizes[0] / sizes[1] - 1)

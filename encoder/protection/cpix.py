@@ -1,0 +1,252 @@
+"""CPIX documents (DASH-IF, version 2.3): what a key service gives an encoder.
+
+Read are content keys in clear, what each DRM system is told of them, and the usage rules by kind, size, frame rate,
+channels and bitrate. A document that asks for more than we do (keys encrypted for a recipient, key rotation, labels,
+rules by dynamic range) is refused rather than half obeyed.
+
+Pure: text in, KeyRing out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+from lxml import etree
+
+from encoder.errors import ProtectionError
+from encoder.package import DrmSignal
+from encoder.protection import systems
+from encoder.protection.keys import (
+    KEY_SIZE,
+    TRACKS,
+    AudioFilter,
+    ContentKey,
+    KeyRing,
+    Range,
+    Rule,
+    VideoFilter,
+    check_ring,
+    parse_id,
+    rule_of,
+    show_id,
+)
+
+_CPIX = "{urn:dashif:org:cpix}"
+_PSKC = "{urn:ietf:params:xml:ns:keyprov:pskc}"
+_CENC_PSSH = "{urn:mpeg:cenc:2013}pssh"
+_LAURL = "{https://dashif.org/CPS}Laurl"
+# What key services take for declared in the fragments that they give.
+_KNOWN_PREFIXES = (
+    'xmlns:cenc="urn:mpeg:cenc:2013" xmlns:mspr="urn:microsoft:playready" xmlns:dashif="https://dashif.org/CPS"'
+)
+_NOT_DONE = {
+    "KeyPeriodFilter": "key periods (rotated keys)",
+    "LabelFilter": "labels",
+}
+_MEDIA, _MASTER = "#EXT-X-KEY:", "#EXT-X-SESSION-KEY:"
+
+
+def parse_cpix(text: bytes, where: str) -> KeyRing:
+    """Raises ProtectionError saying what is wrong in `where`, without ever quoting a key."""
+    root = _parse(text, where)
+    if root.tag != f"{_CPIX}CPIX":
+        raise ProtectionError(f"{where} is XML but not CPIX: its root is {etree.QName(root).localname}")
+    if root.find(f"{_CPIX}DeliveryDataList/*") is not None:
+        raise ProtectionError(
+            f"{where} has keys that are encrypted for a recipient, expected keys in clear (PlainValue)"
+        )
+    try:
+        keys = tuple(_key(element) for element in root.iterfind(f"{_CPIX}ContentKeyList/{_CPIX}ContentKey"))
+        rules = tuple(_rules(root, keys))
+        signals = tuple(_signal(element) for element in root.iterfind(f"{_CPIX}DRMSystemList/{_CPIX}DRMSystem"))
+    except ValueError as error:
+        raise ProtectionError(f"{where}: {error}") from None
+    return check_ring(KeyRing(where, keys, rules, signals))
+
+
+def _parse(text: bytes, where: str) -> etree._Element:
+    # Neither files nor addresses that a document names are opened, and no entity is expanded.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+    try:
+        root = etree.fromstring(text, parser)
+    except etree.XMLSyntaxError as error:
+        raise ProtectionError(f"{where} is not XML at line {error.lineno}, expected a CPIX document") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ProtectionError(f"{where} has a document type, expected a CPIX document without one")
+    return root
+
+
+def _key(element: etree._Element) -> ContentKey:
+    key_id = _id(element, "ContentKey")
+    place = f"ContentKey {show_id(key_id)}"
+    scheme = element.get("commonEncryptionScheme", "cbcs")
+    if scheme != "cbcs":
+        raise ValueError(f"{place}: commonEncryptionScheme {scheme!r}, expected cbcs, which HLS and DASH share")
+    if element.get("dependsOnKey"):
+        raise ValueError(f"{place} depends on another key (a key hierarchy), expected a key that is used itself")
+    secret = element.find(f"{_CPIX}Data/{_PSKC}Secret")
+    if secret is not None and secret.find(f"{_PSKC}EncryptedValue") is not None:
+        raise ValueError(f"{place} is encrypted for a recipient, expected a key in clear (PlainValue)")
+    plain = secret.findtext(f"{_PSKC}PlainValue") if secret is not None else None
+    if not plain:
+        raise ValueError(f"{place} has no PlainValue")
+    iv = element.get("explicitIV", "")
+    return ContentKey(
+        key_id, _sixteen(plain, f"{place}: PlainValue"), _sixteen(iv, f"{place}: explicitIV") if iv else b""
+    )
+
+
+def _rules(root: etree._Element, keys: tuple[ContentKey, ...]) -> Iterator[Rule]:
+    elements = root.findall(f"{_CPIX}ContentKeyUsageRuleList/{_CPIX}ContentKeyUsageRule")
+    if not elements and len(keys) == 1:
+        yield Rule(keys[0].key_id)
+    for element in elements:
+        yield from _rule(element)
+
+
+def _rule(element: etree._Element) -> Iterator[Rule]:
+    key_id = _id(element, "ContentKeyUsageRule")
+    place = f"ContentKeyUsageRule {show_id(key_id)}"
+    filters: dict[str, list[Mapping[str, str]]] = {}
+    for child in element:
+        name = etree.QName(child).localname
+        filters.setdefault(name, []).append({str(key): str(value) for key, value in child.attrib.items()})
+    for name, given in filters.items():
+        if name not in _FILTERS:
+            raise ValueError(f"{place}: {_NOT_DONE.get(name, name)}, expected {', '.join(_FILTERS)}")
+        for attributes in given:
+            for attribute in attributes:
+                if attribute not in _FILTERS[name]:
+                    raise ValueError(f"{place}: {name} by {attribute}, expected {', '.join(_FILTERS[name])}")
+    if filters:
+        yield Rule(
+            key_id,
+            tuple(_video_filter(given, place) for given in filters.get("VideoFilter", ())),
+            tuple(AudioFilter(_range(given, "Channels", place)) for given in filters.get("AudioFilter", ())),
+            tuple(_range(given, "Bitrate", place) for given in filters.get("BitrateFilter", ())),
+        )
+        return
+    # A hint, says the standard, when there are filters. Without any it is all that there is.
+    for name in element.get("intendedTrackType", "all").split("+"):
+        if name.strip().lower() not in TRACKS:
+            raise ValueError(f"{place}: intendedTrackType {name!r} and no filter, expected some of {', '.join(TRACKS)}")
+        yield rule_of(key_id, name.strip().lower())
+
+
+_FILTERS = {
+    "VideoFilter": ("minPixels", "maxPixels", "minFps", "maxFps"),
+    "AudioFilter": ("minChannels", "maxChannels"),
+    "BitrateFilter": ("minBitrate", "maxBitrate"),
+}
+
+
+def _video_filter(given: Mapping[str, str], place: str) -> VideoFilter:
+    rates = _range(given, "Fps", place)
+    return VideoFilter(_range(given, "Pixels", place), rates.least if "minFps" in given else -1, rates.most)
+
+
+def _range(given: Mapping[str, str], what: str, place: str) -> Range:
+    try:
+        return Range(float(given.get(f"min{what}", 0)), float(given.get(f"max{what}", math.inf)))
+    except ValueError:
+        raise ValueError(f"{place}: min{what} or max{what} is not a number") from None
+
+
+def _signal(element: etree._Element) -> DrmSignal:
+    key_id = _id(element, "DRMSystem")
+    system = systems.show_uuid(_uuid(element.get("systemId", ""), f"DRMSystem of {show_id(key_id)}: systemId"))
+    place = f"DRMSystem {system} of {show_id(key_id)}"
+    protection = _parse_fragment(element.findtext(f"{_CPIX}ContentProtectionData") or "", place)
+    licence_url = (protection.findtext(_LAURL) or "").strip()
+    texts = {name: (element.findtext(f"{_CPIX}{name}") or "").strip() for name in ("PSSH", "URIExtXKey")}
+    try:
+        made = _usual(system, key_id, texts["PSSH"], _text(texts["URIExtXKey"], place), licence_url)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    hls = {data.get("playlist", "media"): data for data in element.iterfind(f"{_CPIX}HLSSignalingData")}
+    return DrmSignal(
+        system=system,
+        key_id=key_id,
+        pssh=texts["PSSH"],
+        hls=_attributes(hls.get("media"), _MEDIA, place) or made.hls,
+        hls_session=_attributes(hls.get("master"), _MASTER, place) or made.hls_session,
+        dash=_written(protection) or made.dash,
+        licence_url=licence_url,
+    )
+
+
+def _usual(system: str, key_id: str, pssh: str, uri: str, licence_url: str) -> DrmSignal:
+    """What we would say with the little that is given. Raises ValueError if that is wrong."""
+    makers: dict[str, Callable[[], DrmSignal]] = {
+        systems.WIDEVINE: lambda: systems.widevine(key_id, pssh),
+        systems.PLAYREADY: lambda: systems.playready(key_id, pssh),
+        systems.FAIRPLAY: lambda: systems.fairplay(key_id, uri),
+        systems.CLEARKEY: lambda: systems.clearkey(key_id, licence_url),
+    }
+    given = {systems.FAIRPLAY: uri, systems.CLEARKEY: licence_url}.get(system, pssh)
+    if given and system in makers:
+        return makers[system]()
+    if pssh:
+        systems.parse_pssh(pssh, system)
+    return DrmSignal(system=system, key_id=key_id, pssh=pssh)
+
+
+def _attributes(element: etree._Element | None, tag: str, place: str) -> str:
+    """The attributes of the line that begins with `tag`."""
+    text = _text((element.text or "") if element is not None else "", place)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    if len(lines) != 1 or not lines[0].startswith(tag) or "METHOD=SAMPLE-AES," not in lines[0] + ",":
+        raise ValueError(f"{place}: HLSSignalingData, expected one line {tag}METHOD=SAMPLE-AES,...")
+    return lines[0].removeprefix(tag)
+
+
+def _parse_fragment(text: str, place: str) -> etree._Element:
+    """The elements that are to stand in ContentProtection, below one of our own."""
+    try:
+        return _parse(f"<fragment {_KNOWN_PREFIXES}>{_text(text, place)}</fragment>".encode(), place)
+    except ProtectionError:
+        raise ValueError(f"{place}: ContentProtectionData is not XML") from None
+
+
+def _written(fragment: etree._Element) -> str:
+    """Its elements, each with the namespaces it needs; without the box, which stands there anyway."""
+    written = []
+    for child in fragment:
+        if child.tag != _CENC_PSSH:
+            alone = etree.fromstring(etree.tostring(child, with_tail=False))
+            etree.cleanup_namespaces(alone)
+            written.append(etree.tostring(alone, encoding="unicode"))
+    return "".join(written)
+
+
+def _id(element: etree._Element, name: str) -> str:
+    return _uuid(element.get("kid", ""), f"{name}: kid")
+
+
+def _uuid(text: str, place: str) -> str:
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise ValueError(f"{place} {text[:64]!r}, expected a UUID") from None
+
+
+def _sixteen(text: str, place: str) -> bytes:
+    try:
+        value = base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error:
+        raise ValueError(f"{place} is not base64") from None
+    if len(value) != KEY_SIZE:
+        raise ValueError(f"{place} has {len(value)} bytes, expected {KEY_SIZE}")
+    return value
+
+
+def _text(text: str, place: str) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise ValueError(f"{place} has data that is not text in base64") from None

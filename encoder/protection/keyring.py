@@ -1,0 +1,41 @@
+"""Reads the file with the keys of a title: a key file, or a CPIX document."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from config.progress import Reporter
+from encoder.errors import ProtectionError
+from encoder.protection.cpix import parse_cpix
+from encoder.protection.keyfile import parse_key_file
+from encoder.protection.keys import KeyRing
+
+# The keys and signals of one title are some kilobytes.
+_LARGEST = 1024 * 1024
+
+
+def read_ring(path: Path, reporter: Reporter) -> KeyRing:
+    """The keys, and a word to the operator if others may read them too. Raises ProtectionError."""
+    ring = read_keys(path)
+    if path.stat().st_mode & stat.S_IROTH:
+        reporter.say(f"every user of this machine may read the key file {path}; chmod 600 takes care of that")
+    return ring
+
+
+def read_keys(path: Path) -> KeyRing:
+    """Raises ProtectionError saying what is wrong with the file, without ever quoting a key."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ProtectionError(f"the key file {path} cannot be read: {error.strerror}") from error
+    if len(data) > _LARGEST:
+        raise ProtectionError(f"the key file {path} has more than {_LARGEST} bytes, expected the keys of one title")
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return parse_cpix(data, str(path))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ProtectionError(f"the key file {path} is not text") from None
+    return parse_key_file(text, str(path))
