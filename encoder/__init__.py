@@ -15,6 +15,12 @@ deciding (pure)
     ladder      sizes, quality and caps that fit it
     shots       where it cuts, which is where segments begin
     chunks      where it is divided, so that pieces join without a trace
+    trials      which pieces are encoded on trial
+    curves      what a piece costs and looks like at any size and factor, from its trials
+    hull        the title's own rungs
+    allotment   each shot its own factor
+    correction  the factors that give a rung what was asked, while it is encoded and after
+    quality     what VMAF says of a rung, and how low it may be
     commands    the arguments of every tool, each with its reason
     boxes       the segment index of an MP4 file
     soundtracks what its tracks become: stereo for all, surround beside it, how loud
@@ -38,6 +44,10 @@ doing
     steps       finished steps under a key of their inputs, so that a killed encode resumes
     units       pieces of work that any machine can do, and the places where they find the film and leave their step
     encodes     the unit that takes most of the time: a chunk in several rungs
+    search_units  the units of the search: where the film cuts, and trials
+    scoring     VMAF of encodes beside the film
+    search      shots and ladder, from those units
+    video       all rungs: encoded in waves, scored, put right, checked, joined
     workers     who makes the units: threads here, any executor
     cluster     ... or a Dask cluster
     shared      film and steps in a storage, for workers that share no disk with us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 # Well below, for all of a command's arguments share 2 MB, and each rung has its own list.
@@ -15,7 +16,7 @@ def short_arguments(arguments: Sequence[str], folder: Path) -> Iterator[list[str
     """ffmpeg's arguments with long values in files of `folder`: it reads an option written as `-/name` from a file."""
     short, files = list(arguments), []
     try:
-        for at, (option, value) in enumerate(zip(arguments, arguments[1:], strict=False), 1):
+        for at, (option, value) in enumerate(pairwise(arguments), 1):
             if len(value) > _LONGEST and option.startswith("-"):
                 path = folder / f"argument-{at}.txt"
                 files.append(path)

@@ -1,7 +1,7 @@
 """The codecs that a film is encoded with: what each one's encoder is called, its scale of quality, presets and limits.
 
 H.264 plays everywhere and is always made. HEVC and AV1 are made beside it if they are asked for: a ladder of their own
-on the same segments, for players that say they can. A third of H.264's bits is saved by HEVC, half by AV1.
+on the same segments, for players that say they can.
 
 Pure values; encoder/encoders.py makes an encoder's arguments of them.
 """

@@ -1,10 +1,10 @@
 """Shots: where a film cuts, and so where its keyframes stand.
 
 A picture after a cut shares nothing with the one before it, so it costs the bits of a keyframe whether it is one or
-not; a keyframe anywhere else is paid for in full. So keyframes stand at cuts, and there are as few others as the longest
-segment allows (I. Katsavounidis, "Dynamic optimizer", 2018); what that saves `nearcast bench encode` tells apart from
-what the ladder does. All rungs share them, segments begin at them, and their lengths differ: manifests carry each
-segment's own.
+not; a keyframe anywhere else is paid for in full. So keyframes stand at cuts, and there are as few others as the
+longest segment allows (I. Katsavounidis, "Dynamic optimizer", 2018); what that saves `nearcast bench encode` tells
+apart from what the ladder does. All rungs share them, segments begin at them, and their lengths differ: manifests carry
+each segment's own.
 
 Pure: ffmpeg's scdet filter gives each picture a score, a hundred times how much it differs from the one before, less
 what the pictures before that differed among themselves.

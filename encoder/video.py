@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -143,7 +143,7 @@ def _corrected(work: Work, plan: Plan, made: Sequence[_Made], expected: Mapping[
         for one in made
         if (found := one.encoded(plan)) and (other := corrected(one.asked, found, expected[one.rung.codec.name]))
     }
-    wanted = []
+    wanted: _Wanted = []
     for chunk in plan.chunks:
         rungs = [
             others[one.rung.name]
@@ -151,31 +151,38 @@ def _corrected(work: Work, plan: Plan, made: Sequence[_Made], expected: Mapping[
             if one.rung.name in others and others[one.rung.name].crf_of(chunk.shot) != one.pieces[chunk.number].crf
         ]
         if rungs:
-            wanted.append((chunk, rungs))
+            wanted += [(chunk, some) for some in jobs(rungs)]
     if not wanted:
         return list(made)
     again = [replace(one, rung=others.get(one.rung.name, one.rung)) for one in made]
     again = _encoded(work, plan, again, wanted, "corrections")
-    return [_better(one, before, plan) for one, before in zip(again, made, strict=True)]
+    return [
+        new if new.rung is old.rung or _is_better(new, old, plan, expected[new.rung.codec.name]) else old
+        for new, old in zip(again, made, strict=True)
+    ]
 
 
-def _better(one: _Made, other: _Made, plan: Plan) -> _Made:
-    """The nearer to what was asked; the first if the worst of it is better."""
-    found, before = one.encoded(plan), other.encoded(plan)
-    if not found or min(shot.vmaf for shot in found) > min(shot.vmaf for shot in before):
-        return one
-    return one if abs(missed(one.rung, found)) <= abs(missed(other.rung, before)) else other
+def _is_better(new: _Made, old: _Made, plan: Plan, expected: Expected) -> bool:
+    """Whether it is nearer to what was asked, or something of the other is worse than it may be."""
+    nearer = abs(missed(new.asked, new.encoded(plan))) <= abs(missed(old.asked, old.encoded(plan)))
+    return nearer or any(True for _ in _too_bad(old, plan, expected))
+
+
+def _too_bad(made: _Made, plan: Plan, expected: Expected) -> Iterator[tuple[Chunk, float, float]]:
+    """The chunks that are worse than they may be, what they have and what they must have."""
+    for chunk, one in zip(plan.chunks, made.encoded(plan), strict=True):
+        least = expected.least(made.asked, one)
+        if one.vmaf < least:
+            yield chunk, one.vmaf, least
 
 
 def _demand_floor(made: _Made, plan: Plan, expected: Expected) -> None:
     """Raises CheckError if a chunk is worse than it may be."""
-    for chunk, one in zip(plan.chunks, made.encoded(plan), strict=True):
-        least = expected.least(made.asked, one)
-        if one.vmaf < least:
-            raise CheckError(
-                f"{made.rung.name} has VMAF {one.vmaf:.1f} {_place(plan, chunk)}, expected at least {least:.1f} of a "
-                f"rung that is to have {made.rung.vmaf:.1f}; if its pictures are right, encode with --ladder fixed"
-            )
+    for chunk, found, least in _too_bad(made, plan, expected):
+        raise CheckError(
+            f"{made.rung.name} has VMAF {found:.1f} {_place(plan, chunk)}, expected at least {least:.1f} of a rung "
+            f"that is to have {made.rung.vmaf:.1f}; if its pictures are right, encode with --ladder fixed"
+        )
 
 
 def _place(plan: Plan, chunk: Chunk) -> str:

@@ -70,6 +70,7 @@ PURE = (
     "encoder.protection.cpix",
     "encoder.protection.keyfile",
     "encoder.protection.keys",
+    "encoder.protection.samples",
     "encoder.protection.systems",
     "encoder.rules.dash",
     "encoder.rules.grammar",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from encoder.errors import JobError
 from encoder.jobs.titles import name_of, shown, title_of
-from encoder.package import TITLE_PATTERN
+from encoder.package import MANIFEST_NAME, TITLE_PATTERN
 
 # In a folder only these are films: it also holds captions, posters and notes. A file that is named is taken as it is.
 SUFFIXES = frozenset({
@@ -43,13 +43,18 @@ def _of_path(path: Path) -> Iterator[NamedFilm]:
 
 
 def _films_below(folder: Path) -> Iterator[Path]:
-    """All films in a folder and in those below it, but for hidden ones. Links to folders are not followed."""
+    """All films in a folder and in those below it, but for hidden ones. Links to folders are not followed.
+
+    Nor are packages looked into, for who writes them below the films: a rendition is no film.
+    """
 
     def refuse(error: OSError) -> None:
         raise JobError(f"{shown(Path(error.filename or folder))} cannot be read: {error.strerror}") from error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if MANIFEST_NAME in files:
+            continue
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(parent, name)

@@ -9,6 +9,7 @@ keyfile     the key file, in TOML or JSON                                     (p
 cpix        the same from a CPIX document (DASH-IF)                           (pure)
 keyring     either of them from a file
 arguments   the packager's, without keys; and those with keys, for the pipe   (pure)
+samples     which bytes of a segment are encrypted                            (pure)
 encryption  the step that encrypts, and proves that it did
 
 A key is in memory and in the pipe to the packager (encoder/process.py), nowhere else: not in arguments, not in names of

@@ -2,7 +2,7 @@
 
 Read are content keys in clear, what each DRM system is told of them, and the usage rules by kind, size, frame rate,
 channels and bitrate. A document that asks for more than we do (keys encrypted for a recipient, key rotation, labels,
-rules by dynamic range) is refused rather than half obeyed.
+rules by colour gamut) is refused rather than half obeyed.
 
 Pure: text in, KeyRing out.
 """
@@ -42,6 +42,7 @@ _LAURL = "{https://dashif.org/CPS}Laurl"
 _KNOWN_PREFIXES = (
     'xmlns:cenc="urn:mpeg:cenc:2013" xmlns:mspr="urn:microsoft:playready" xmlns:dashif="https://dashif.org/CPS"'
 )
+_BOOLEANS = {"": None, "true": True, "1": True, "false": False, "0": False}  # XML Schema's
 _NOT_DONE = {
     "KeyPeriodFilter": "key periods (rotated keys)",
     "LabelFilter": "labels",
@@ -137,7 +138,7 @@ def _rule(element: etree._Element) -> Iterator[Rule]:
 
 
 _FILTERS = {
-    "VideoFilter": ("minPixels", "maxPixels", "minFps", "maxFps"),
+    "VideoFilter": ("minPixels", "maxPixels", "minFps", "maxFps", "hdr"),
     "AudioFilter": ("minChannels", "maxChannels"),
     "BitrateFilter": ("minBitrate", "maxBitrate"),
 }
@@ -145,7 +146,11 @@ _FILTERS = {
 
 def _video_filter(given: Mapping[str, str], place: str) -> VideoFilter:
     rates = _range(given, "Fps", place)
-    return VideoFilter(_range(given, "Pixels", place), rates.least if "minFps" in given else -1, rates.most)
+    hdr = given.get("hdr", "")
+    if hdr not in _BOOLEANS:
+        raise ValueError(f"{place}: hdr is neither true nor false")
+    lowest = rates.least if "minFps" in given else -1
+    return VideoFilter(_range(given, "Pixels", place), lowest, rates.most, _BOOLEANS[hdr])
 
 
 def _range(given: Mapping[str, str], what: str, place: str) -> Range:

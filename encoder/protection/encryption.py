@@ -2,7 +2,7 @@
 
 The files in clear have been checked already (encoder/verify.py), so that nothing there has to know keys. What is
 checked here besides is that no sample was left in clear: one encrypted sample entry, the wanted key ID and IV in its
-`tenc`, no group of samples that is excepted (`seig`), and no segment that is as it was.
+`tenc`, no group of samples that is excepted (`seig`), and every range that `senc` names is another than before.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from encoder.protection.arguments import (
     encryption_keys,
 )
 from encoder.protection.keys import KeyRing, show_id, track_of
+from encoder.protection.samples import is_encrypted, read_segment
 from encoder.work import Work
 
 # Sample entries: their fields before the first box (ISO/IEC 14496-12 12.1.3 and 12.2.3).
@@ -67,16 +68,16 @@ def demand_encrypted(path: Path, clear: Path, file: FileKey) -> None:
     with path.open("rb") as encrypted, clear.open("rb") as plain:
         try:
             _demand_entry(encrypted.read(index.init_size), path.name, file)
+            for number, (found, was) in enumerate(zip(_media(index), _media(before), strict=True), 1):
+                encrypted.seek(found[0])
+                plain.seek(was[0])
+                segment = encrypted.read(found[1])
+                if b"seig" in segment[: segment.find(b"mdat")]:
+                    raise CheckError(f"{path.name}: segment {number} excepts samples from encryption")
+                if not is_encrypted(read_segment(segment), read_segment(plain.read(was[1])).data):
+                    raise CheckError(f"{path.name}: segment {number} is not encrypted")
         except PackageError as error:
             raise CheckError(f"{path.name}: {error}") from error
-        for number, (found, was) in enumerate(zip(_media(index), _media(before), strict=True), 1):
-            encrypted.seek(found[0])
-            plain.seek(was[0])
-            segment = encrypted.read(found[1])
-            if b"seig" in segment[: segment.find(b"mdat")]:
-                raise CheckError(f"{path.name}: segment {number} excepts samples from encryption")
-            if _samples(segment) == _samples(plain.read(was[1])):
-                raise CheckError(f"{path.name}: segment {number} is not encrypted")
 
 
 def _media(index: FileIndex) -> list[tuple[int, int]]:
@@ -86,10 +87,6 @@ def _media(index: FileIndex) -> list[tuple[int, int]]:
         found.append((at, size))
         at += size
     return found
-
-
-def _samples(segment: bytes) -> bytes:
-    return b"".join(segment[box.body : box.end] for box in walk(segment) if box.kind == "mdat")
 
 
 def _demand_entry(init: bytes, name: str, file: FileKey) -> None:
@@ -111,11 +108,7 @@ def _demand_entry(init: bytes, name: str, file: FileKey) -> None:
     # Version and flags, a reserved byte, the pattern, isProtected, the size of IVs of samples, the key ID; and as there
     # are no such IVs, the size of the constant one and it.
     said = inside[track.body : track.end]
-    is_protected, iv_size, key_id, iv = (
-        said[6],
-        said[7],
-        said[8:24].hex(),
-        said[25 : 25 + said[24] if len(said) > 24 else 25],
-    )
+    is_protected, iv_size, key_id = said[6], said[7], said[8:24].hex()
+    iv = said[25 : 25 + said[24]] if len(said) > 24 else b""
     if is_protected != 1 or iv_size != 0 or key_id != file.key.key_id or iv != file.iv:
         raise CheckError(f"{name}: is encrypted with key {show_id(key_id)}, expected {show_id(file.key.key_id)}")

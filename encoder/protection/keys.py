@@ -49,6 +49,7 @@ class Track(NamedTuple):
     frame_rate: Fraction = Fraction(0)
     channels: int | None = None
     bitrate: int | None = None
+    hdr: bool | None = None
 
     def __str__(self) -> str:
         if self.kind == "video":
@@ -65,6 +66,7 @@ def track_of(rendition: Rendition) -> Track:
         Fraction(rendition.frame_rate or 0),
         rendition.channels,
         rendition.average_bandwidth,
+        rendition.video_range != "SDR",
     )
 
 
@@ -74,11 +76,14 @@ class VideoFilter:
     # The standard's lower end of frame rates is outside.
     above_fps: float = -1
     most_fps: float = math.inf
+    hdr: bool | None = None
 
     def fits(self, track: Track) -> bool:
         if track.kind != "video" or track.width * track.height not in self.pixels:
             return False
-        return self.above_fps < track.frame_rate <= self.most_fps
+        return self.above_fps < track.frame_rate <= self.most_fps and (
+            self.hdr is None or track.hdr is None or self.hdr == track.hdr
+        )
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,11 @@ class Rule:
 
     def asks_more(self, track: Track) -> bool:
         """Whether it asks about what is not known of the track yet."""
-        asks_channels = any(one.channels != Range() for one in self.audios)
-        return bool(self.bitrates and track.bitrate is None) or (asks_channels and track.channels is None)
+        return (
+            bool(self.bitrates and track.bitrate is None)
+            or (track.channels is None and any(one.channels != Range() for one in self.audios))
+            or (track.hdr is None and any(one.hdr is not None for one in self.videos))
+        )
 
 
 # What people call groups of tracks, and CPIX's intendedTrackType. The sizes are those that Widevine's service and Shaka

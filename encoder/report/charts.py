@@ -169,12 +169,13 @@ def _names(chart: Chart, place: _Place) -> Iterator[str]:
 
 
 def _apart(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
-    """Heights as near to the wanted ones (ascending) as they can be without touching each other."""
+    """Heights as near to the wanted ones (ascending) as they can be without touching; closer if there are too many."""
+    gap = min(_NAME_HEIGHT, (bottom - top) / max(1, len(wanted) - 1))
     found: list[float] = []
     for y in wanted:
-        found.append(max(y, found[-1] + _NAME_HEIGHT) if found else max(y, top))
+        found.append(max(y, found[-1] + gap) if found else max(y, top))
     if found:
         found[-1] = min(found[-1], bottom)
     for at in range(len(found) - 2, -1, -1):
-        found[at] = min(found[at], found[at + 1] - _NAME_HEIGHT)
+        found[at] = min(found[at], found[at + 1] - gap)
     return found

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeAlias
 from config.units import show_rate
 from encoder.report.axes import clock, number_axis, quality_axis, rate_axis, time_axis
 from encoder.report.charts import COLOURS, Chart, Line, Mark
-from encoder.report.facts import Made, Report, Search, Stretch, pooled
+from encoder.report.estimate import Point
+from encoder.report.facts import Curve, Made, Report, Search, Stretch, pooled
 
 # A drawing has no more columns than this that one can tell apart; a table no more rows that anybody reads.
 _MOST_POINTS, _MOST_ROWS = 240, 60
@@ -38,8 +39,7 @@ class Figure(NamedTuple):
 
 def hull(report: Report, search: Search) -> Figure:
     """All trials of one codec, what they let expect, and the rungs on it."""
-    made = report.of_codec(search.codec)
-    curves = report.curves(search)
+    made, curves = report.of_codec(search.codec), report.curves(search)
     fixed = sorted(report.fixed_estimate(), key=lambda point: point.bps)
     lines = [
         Line(str(curve.height), tuple(sorted((point.bps, point.vmaf) for point in curve.points)), at % COLOURS)
@@ -47,39 +47,62 @@ def hull(report: Report, search: Search) -> Figure:
     ]
     if fixed:
         lines.append(Line("", tuple((point.bps, point.vmaf) for point in fixed), COLOURS, dashed=True))
-    tried = [
+    marks = [*_tried(curves), *_estimated(fixed), *_chosen(made)]
+    rates = [x for line in lines for x, _ in line.points] + [mark.x for mark in marks]
+    scores = [y for line in lines for _, y in line.points] + [mark.y for mark in marks]
+    best = max(made, key=lambda one: one.vmaf)
+    summary = f"{len(made)} rungs on the curves of {len(curves)} sizes; the best, {best.rung.name}, has VMAF "
+    summary += f"{best.vmaf:.1f} at {show_rate(best.point.bps)}."
+    legend = [("dot", "rung"), ("ring", "trials, by lines"), ("diamond", "fixed ladder (estimate)")]
+    return Figure(
+        Chart(f"{search.codec.label}: quality over bitrate", summary, rate_axis(rates, _short_rate),
+              quality_axis(scores), lines, marks),
+        _hull_table(search, made, curves, fixed),
+        tuple(legend[: 3 if fixed else 2]),
+    )  # fmt: skip
+
+
+def _tried(curves: Sequence[Curve]) -> list[Mark]:
+    return [
         Mark(point.bps, point.vmaf,
              f"{curve.height} lines at factor {point.factor:g}: {show_rate(point.bps)}, VMAF {point.vmaf:.1f}",
              at % COLOURS, "ring")
         for at, curve in enumerate(curves)
         for point in curve.tried
     ]  # fmt: skip
-    theirs = [
+
+
+def _estimated(fixed: Sequence[Point]) -> list[Mark]:
+    return [
         Mark(point.bps, point.vmaf, f"fixed ladder, {point.name}: {show_rate(point.bps)}, VMAF {point.vmaf:.1f}",
              COLOURS, "diamond")
         for point in fixed
     ]  # fmt: skip
-    chosen = [Mark(*_place(one), _rung_sentence(one), COLOURS + 1, "dot", one.rung.name) for one in made]
-    rates = [x for line in lines for x, _ in line.points] + [mark.x for mark in chosen]
-    scores = [y for line in lines for _, y in line.points] + [mark.y for mark in chosen]
-    best = max(made, key=lambda one: one.vmaf, default=None)
-    summary = f"{len(made)} rungs on the curves of {len(curves)} sizes"
-    summary += (
-        f"; the best, {best.rung.name}, has VMAF {best.vmaf:.1f} at {show_rate(_place(best)[0])}." if best else "."
-    )
-    rows = tuple(
-        (str(curve.height), f"{point.factor:g}", show_rate(point.bps), f"{point.vmaf:.1f}")
+
+
+def _chosen(made: Sequence[Made]) -> list[Mark]:
+    return [
+        Mark(one.point.bps, one.vmaf,
+             f"{one.rung.name}: {one.rung.width}x{one.rung.height}, factor {one.rung.crf:g}, "
+             f"{show_rate(one.point.bps)}, VMAF {one.vmaf:.1f}",
+             COLOURS + 1, "dot", one.rung.name)
+        for one in made
+    ]  # fmt: skip
+
+
+def _hull_table(search: Search, made: Sequence[Made], curves: Sequence[Curve], fixed: Sequence[Point]) -> Table:
+    rows = [
+        ("trial", str(curve.height), f"{point.factor:g}", show_rate(point.bps), f"{point.vmaf:.1f}")
         for curve in curves
         for point in curve.tried
-    )
-    caption = f"Trials of {len(search.pieces)} pieces, as the whole film would be"
-    legend = [("dot", "rung"), ("ring", "trials, by lines"), ("diamond", "fixed ladder (estimate)")]
-    return Figure(
-        Chart(f"{search.codec.label}: quality over bitrate", summary, rate_axis(rates, _short_rate),
-              quality_axis(scores), lines, [*tried, *theirs, *chosen]),
-        Table(caption, ("lines", "factor", "bitrate", "VMAF"), rows),
-        tuple(legend[: 3 if fixed else 2]),
-    )  # fmt: skip
+    ]
+    rows += [
+        (one.rung.name, str(one.rung.height), f"{one.rung.crf:g}", show_rate(one.point.bps), f"{one.vmaf:.1f}")
+        for one in made
+    ]
+    rows += [(f"fixed {one.name}, estimate", "", "", show_rate(one.bps), f"{one.vmaf:.1f}") for one in fixed]
+    caption = f"Trials of {len(search.pieces)} pieces, as the whole film would be, and the rungs"
+    return Table(caption, ("what", "lines", "factor", "bitrate", "VMAF"), tuple(rows))
 
 
 def quality_over_time(report: Report) -> Figure | None:
@@ -176,15 +199,6 @@ def _mean_and_lowest(pool: tuple[Stretch, float]) -> str:
 def _cuts(report: Report) -> Sequence[float]:
     starts = report.shot_starts_s[1:]
     return starts if len(starts) <= _MOST_CUTS else ()
-
-
-def _place(made: Made) -> tuple[float, float]:
-    return float(made.rendition.average_bandwidth), made.vmaf
-
-
-def _rung_sentence(made: Made) -> str:
-    size = f"{made.rung.width}x{made.rung.height}, factor {made.rung.crf:g}"
-    return f"{made.rung.name}: {size}, {show_rate(made.rendition.average_bandwidth)}, VMAF {made.vmaf:.1f}"
 
 
 def _short_rate(bps: float) -> str:

@@ -78,7 +78,8 @@ tbody tr:last-child > * { border-bottom: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0.5rem; margin-top: 0.5rem; }
 .pair figcaption { color: var(--dim); font-size: 0.84rem; }
 .pair figure { margin: 0; }
-.pair img { display: block; width: 100%; height: auto; background: #000; border-radius: 8px; }
+.pair img { display: block; width: 100%; height: auto; max-height: 26rem; object-fit: contain; background: #000;
+  border-radius: 8px; }
 .bars { display: grid; grid-template-columns: max-content 1fr max-content; gap: 0.35rem 0.9rem; align-items: center;
   margin-top: 0.9rem; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 .bars div { height: 0.7rem; background: var(--fill); border-radius: 4px; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,24 @@ import pytest
 
 from bench.encode.chunking import Chunking
 from bench.encode.kills import Kills
-from bench.encode.measure import APPLE, APPLE_SAME, AV1, ONE_FACTOR, Clip, Ladder, mixed_rows, rows
+from bench.encode.measure import (
+    APPLE,
+    APPLE_SAME,
+    AV1,
+    ONE_FACTOR,
+    Cases,
+    Clip,
+    Ladder,
+    measure_clip,
+    mixed_rows,
+    rows,
+)
 from bench.encode.quality import Quality
 from bench.encode.shaka import SUBJECT as SHAKA
 from bench.encode.subjects import Made, Rung
 from bench.rows import OURS, Row
+from config.encoder import EncoderSettings
+from config.progress import Reporter
 
 VMAF = (94.0, 86.0, 78.0, 70.0, 62.0, 54.0)
 BPS = (2e6, 1e6, 5e5, 3e5, 2e5, 1e5)
@@ -82,6 +96,19 @@ def test_a_gain_that_neg_does_not_see_is_not_to_be_believed() -> None:
     found = rows([Clip("film", bought.ladders | {OURS: mine})])
     assert "NEG HAS THE OTHER SIGN" in by_metric(found, "film")["BD-rate, apple"].note
     assert "NEG" not in by_metric(rows([bought]), "film")["BD-rate, apple"].note
+
+
+def test_a_real_clip_is_encoded_scored_and_compared(
+    small_film: Path, tmp_path: Path, settings: EncoderSettings
+) -> None:
+    """The stages of the encoder that costs are read from have the names that they are looked for by."""
+    own = dataclasses.replace(settings, ladder="per-title", preset="veryfast")
+    found = measure_clip(small_film, tmp_path, own, Cases(), Reporter(quiet=True))
+    mine = found.mine
+    assert mine.made.cpu_s > 0 and mine.made.search_cpu_s > 0 and mine.made.scoring_cpu_s > 0
+    assert mine.made.whole_cpu_s > mine.made.cpu_s and mine.made.memory > 0
+    assert all(len(quality.vmaf) == 75 for ladder in found.ladders.values() for quality in ladder.qualities)
+    assert by_metric(rows([found]))["VMAF missed, worst rung"].median < 3
 
 
 def test_a_programme_is_compared_with_the_best_of_one_factor_for_all() -> None:

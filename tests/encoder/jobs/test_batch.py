@@ -32,6 +32,14 @@ def test_link_to_a_folder_is_not_followed_and_one_to_a_film_is(folder: Path) -> 
     assert [film.title for film in find_films([folder])] == ["two", "three", "linked", "one"]
 
 
+def test_packages_below_the_films_are_not_films(folder: Path) -> None:
+    package = folder / "packages/one/0123456789abcdef0123456789abcdef"
+    package.mkdir(parents=True)
+    for name in ("package.json", "v360.mp4"):
+        (package / name).touch()
+    assert [film.title for film in find_films([folder])] == ["two", "three", "one"]
+
+
 def test_folder_without_films_says_what_it_looked_for(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"holds no films \(files named .*\.mkv, .*\)"):
         find_films([tmp_path])

@@ -42,6 +42,14 @@ def test_keys_and_rules_are_read() -> None:
     assert ring.key_of(Track("a1", "audio", channels=2)).key_id == SOUND
 
 
+def test_hdr_may_have_a_key_of_its_own() -> None:
+    rules = rule(LOW, "<VideoFilter hdr='false'/>") + rule(HIGH, "<VideoFilter hdr='1'/>")
+    ring = parse_cpix(cpix(content_key(LOW) + content_key(HIGH), rules), "keys.xml")
+    assert ring.key_of(video(2160)._replace(hdr=True)).key_id == HIGH
+    assert ring.key_of(video(2160)._replace(hdr=False)).key_id == LOW
+    ring.demand_key(video(2160))
+
+
 def test_explicit_iv_is_taken() -> None:
     iv = bytes(range(16))
     ring = parse_cpix(cpix(content_key(LOW, f'explicitIV="{b64(iv)}"')), "keys.xml")
@@ -117,7 +125,8 @@ ENCRYPTED = "<Data><pskc:Secret><pskc:EncryptedValue/></pskc:Secret></Data>"
         (cpix(content_key(LOW), rule(HIGH)), "a rule names the key"),
         (cpix(content_key(LOW), rule(LOW, "<KeyPeriodFilter/>")), "key periods"),
         (cpix(content_key(LOW), rule(LOW, "<LabelFilter label='x'/>")), "labels"),
-        (cpix(content_key(LOW), rule(LOW, "<VideoFilter hdr='true'/>")), "VideoFilter by hdr, expected minPixels"),
+        (cpix(content_key(LOW), rule(LOW, "<VideoFilter wcg='true'/>")), "VideoFilter by wcg, expected minPixels"),
+        (cpix(content_key(LOW), rule(LOW, "<VideoFilter hdr='yes'/>")), "hdr is neither true nor false"),
         (cpix(content_key(LOW), rule(LOW, "<VideoFilter minPixels='x'/>")), "is not a number"),
         (cpix(content_key(LOW), rule(LOW, "", "intendedTrackType='LOBBY'")), "intendedTrackType 'LOBBY' and no filter"),
         (cpix(content_key(LOW), "", system(LOW, "x", "")), "systemId 'x', expected a UUID"),

@@ -26,7 +26,7 @@ from encoder.protection.encryption import demand_encrypted
 from encoder.protection.keyfile import parse_key_file
 from encoder.protection.keys import ContentKey
 from encoder.steps import Steps
-from tests.encoder.conftest import run_ffmpeg
+from tests.encoder.conftest import Film, run_ffmpeg
 from tests.encoder.protection.rings import LICENCE_URL, LOW, SECRETS, SOUND, key_file, uuid
 
 
@@ -250,3 +250,14 @@ def test_decryption_that_gives_other_bytes_is_refused(
     with pytest.raises(CheckError, match="decrypted it is not what was encrypted"):
         encode(grey_film, "film", tmp_path / "out", protected, reporter)
     assert list((tmp_path / "out" / "film").iterdir()) == []
+
+
+def test_silence_and_black_of_less_than_a_block_are_no_reason_to_refuse_a_film(
+    film: Film, tmp_path: Path, protected: EncoderSettings, reporter: Reporter
+) -> None:
+    silent = film(
+        "silent.mp4", "-f", "lavfi", "-i", "color=black:s=64x36:r=25:d=3", "-f", "lavfi", "-i", "anullsrc", "-shortest",
+        "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac",
+    )  # fmt: skip
+    folder = encode(silent, "film", tmp_path / "out", protected, reporter)
+    assert {one.key_id for one in decode(folder).renditions} == {LOW, SOUND}

@@ -45,3 +45,10 @@ def test_nothing_is_drawn_outside_and_names_do_not_touch(points: list[tuple[floa
         heights = sorted(float(one.attrib["y"]) for one in names)
         assert all(below - above > 14.8 for above, below in pairwise(heights))
         assert heights[-1] <= size.height - size.bottom + 5
+
+
+def test_more_names_than_there_is_room_for_stay_within_the_drawing() -> None:
+    lines = [Line(f"v{at}", ((0.0, 95.0 - at / 100),), at) for at in range(60)]
+    drawing = draw(Chart("Title", "Summary.", time_axis(10), quality_axis([90.0]), lines))
+    heights = [float(y) for y in re.findall(r'<text class="c\d+" x="[\d.]+" y="([-\d.]+)"', drawing)]
+    assert len(heights) == 120 and min(heights) >= WIDE.top
