@@ -15,6 +15,7 @@ import functools
 import logging
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -130,7 +131,8 @@ class Tools:
 
         `flags` are arguments that nobody may see, as anybody may see a command line (`ps`): it reads them from a pipe.
         """
-        argv = [packager_path(), *arguments]
+        # Its unfinished files have the film in them, in clear; in /tmp they would be everybody's, and outlive a kill.
+        argv = [packager_path(), *arguments, "--temp_dir", "."]
         self._run_binary(argv, lambda stream: deque(stream, maxlen=0), cwd, secret=flags)
 
     def run(self, argv: Sequence[str], read: Callable[[Iterable[str]], Read], *, cwd: Path | None = None) -> Read:
@@ -174,6 +176,7 @@ class Tools:
                 process = self._start([*argv, f"--flagfile=/dev/fd/{reading}"], cwd, (reading,))
             finally:
                 os.close(reading)
+            _forbid_core_dump(process.pid)
             with contextlib.suppress(BrokenPipeError):  # it has failed before it read them, and says why
                 pipe.write(secret.encode())
         return process
@@ -201,6 +204,12 @@ class Tools:
 
 def _drain(stream: IO[bytes], tail: deque[str]) -> None:
     tail.extend(line.decode(errors="replace").rstrip() for line in stream)
+
+
+def _forbid_core_dump(pid: int) -> None:
+    """Of a tool that is about to read secrets: a core has all of its memory in it."""
+    with contextlib.suppress(ProcessLookupError, AttributeError):  # it has ended; or no Linux, nor `prlimit`
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _without_secrets(lines: Iterable[str], secret: str) -> list[str]:

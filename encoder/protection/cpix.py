@@ -10,8 +10,8 @@ Pure: text in, KeyRing out.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from lxml import etree
@@ -47,6 +47,7 @@ _NOT_DONE = {
     "KeyPeriodFilter": "key periods (rotated keys)",
     "LabelFilter": "labels",
 }
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MEDIA, _MASTER = "#EXT-X-KEY:", "#EXT-X-SESSION-KEY:"
 
 
@@ -70,7 +71,9 @@ def parse_cpix(text: bytes, where: str) -> KeyRing:
 
 def _parse(text: bytes, where: str) -> etree._Element:
     # Neither files nor addresses that a document names are opened, and no entity is expanded.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
     try:
         root = etree.fromstring(text, parser)
     except etree.XMLSyntaxError as error:
@@ -166,18 +169,19 @@ def _signal(element: etree._Element) -> DrmSignal:
     place = f"DRMSystem {system} of {show_id(key_id)}"
     protection = _parse_fragment(element.findtext(f"{_CPIX}ContentProtectionData") or "", place)
     licence_url = (protection.findtext(_LAURL) or "").strip()
-    texts = {name: (element.findtext(f"{_CPIX}{name}") or "").strip() for name in ("PSSH", "URIExtXKey")}
+    # Some services give the box in what the MPD is to have only. Long lines are broken anywhere.
+    pssh = "".join((element.findtext(f"{_CPIX}PSSH") or protection.findtext(_CENC_PSSH) or "").split())
     try:
-        made = _usual(system, key_id, texts["PSSH"], _text(texts["URIExtXKey"], place), licence_url)
+        uri = _text(element.findtext(f"{_CPIX}URIExtXKey") or "", place)
+        made = _usual(system, key_id, pssh, uri, licence_url)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    hls = {data.get("playlist", "media"): data for data in element.iterfind(f"{_CPIX}HLSSignalingData")}
     return DrmSignal(
         system=system,
         key_id=key_id,
-        pssh=texts["PSSH"],
-        hls=_attributes(hls.get("media"), _MEDIA, place) or made.hls,
-        hls_session=_attributes(hls.get("master"), _MASTER, place) or made.hls_session,
+        pssh=pssh,
+        hls=_attributes(element, "media", _MEDIA, place) or made.hls,
+        hls_session=_attributes(element, "master", _MASTER, place) or made.hls_session,
         dash=_written(protection) or made.dash,
         licence_url=licence_url,
     )
@@ -199,10 +203,11 @@ def _usual(system: str, key_id: str, pssh: str, uri: str, licence_url: str) -> D
     return DrmSignal(system=system, key_id=key_id, pssh=pssh)
 
 
-def _attributes(element: etree._Element | None, tag: str, place: str) -> str:
-    """The attributes of the line that begins with `tag`."""
-    text = _text((element.text or "") if element is not None else "", place)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _attributes(system: etree._Element, playlist: str, tag: str, place: str) -> str:
+    """The attributes of the line that begins with `tag`, of what a kind of playlist is to have."""
+    found = [one for one in system.iterfind(f"{_CPIX}HLSSignalingData") if one.get("playlist", "media") == playlist]
+    texts = [_text(one.text or "", place) for one in found]
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
     if len(lines) != 1 or not lines[0].startswith(tag) or "METHOD=SAMPLE-AES," not in lines[0] + ",":
@@ -213,7 +218,8 @@ def _attributes(element: etree._Element | None, tag: str, place: str) -> str:
 def _parse_fragment(text: str, place: str) -> etree._Element:
     """The elements that are to stand in ContentProtection, below one of our own."""
     try:
-        return _parse(f"<fragment {_KNOWN_PREFIXES}>{_text(text, place)}</fragment>".encode(), place)
+        inside = _DECLARATION.sub("", _text(text, place))
+        return _parse(f"<fragment {_KNOWN_PREFIXES}>{inside}</fragment>".encode(), place)
     except ProtectionError:
         raise ValueError(f"{place}: ContentProtectionData is not XML") from None
 
@@ -243,7 +249,7 @@ def _uuid(text: str, place: str) -> str:
 def _sixteen(text: str, place: str) -> bytes:
     try:
         value = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError(f"{place} is not base64") from None
     if len(value) != KEY_SIZE:
         raise ValueError(f"{place} has {len(value)} bytes, expected {KEY_SIZE}")
@@ -253,5 +259,5 @@ def _sixteen(text: str, place: str) -> bytes:
 def _text(text: str, place: str) -> str:
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise ValueError(f"{place} has data that is not text in base64") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -17,25 +18,35 @@ _LARGEST = 1024 * 1024
 
 def read_ring(path: Path, reporter: Reporter) -> KeyRing:
     """The keys, and a word to the operator if others may read them too. Raises ProtectionError."""
-    ring = read_keys(path)
-    if path.stat().st_mode & stat.S_IROTH:
+    data, mode = _read(path)
+    ring = _parse(data, path)
+    if mode & stat.S_IROTH:
         reporter.say(f"every user of this machine may read the key file {path}; chmod 600 takes care of that")
     return ring
 
 
 def read_keys(path: Path) -> KeyRing:
     """Raises ProtectionError saying what is wrong with the file, without ever quoting a key."""
+    return _parse(_read(path)[0], path)
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """What is in the file, and its mode. It may be a pipe, which is there once."""
     try:
         with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
+            data, mode = file.read(_LARGEST + 1), os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise ProtectionError(f"the key file {path} cannot be read: {error.strerror}") from error
     if len(data) > _LARGEST:
         raise ProtectionError(f"the key file {path} has more than {_LARGEST} bytes, expected the keys of one title")
+    return data, mode
+
+
+def _parse(data: bytes, path: Path) -> KeyRing:
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return parse_cpix(data, str(path))
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise ProtectionError(f"the key file {path} is not text") from None
+    # Editors of Windows begin a file with a byte order mark. An exception of the codec would keep all of the file.
+    text = data.decode("utf-8-sig", errors="replace")
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        raise ProtectionError(f"the key file {path} is not text in UTF-8")
     return parse_key_file(text, str(path))

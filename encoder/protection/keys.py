@@ -13,6 +13,7 @@ import functools
 import hashlib
 import hmac
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -27,6 +28,8 @@ KEY_SIZE = 16
 MOST_KEYS = 64
 # scrypt (RFC 7914): 16 MiB and some 40 ms for each key that is guessed.
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1}
+# Words that may be a box or a key in base64.
+_BASE64 = re.compile(r"[0-9A-Za-z+/]{16,}")
 
 
 class Range(NamedTuple):
@@ -201,12 +204,31 @@ def check_ring(ring: KeyRing) -> KeyRing:
         for one in named:
             if one.key_id not in ids:
                 raise ProtectionError(f"{ring.where}: {what} names the key {show_id(one.key_id)}, which is not there")
+    public = {bytes.fromhex(key_id) for key_id in ids} | {key.iv for key in ring.keys}
+    for key in ring.keys:
+        if key.secret in public:
+            raise ProtectionError(
+                f"{ring.where}: the key {show_id(key.key_id)} is also an ID or an IV, which everybody gets to see"
+            )
     for signal in ring.signals:
-        said = repr(signal).lower()
-        for key in ring.keys:
-            if key.secret.hex() in said or base64.b64encode(key.secret).decode().lower() in said:
-                raise ProtectionError(f"{ring.where}: what the DRM system {signal.system} is told contains a key")
+        told = _told(signal)
+        if any(form in told for key in ring.keys for form in _forms(key.secret)):
+            raise ProtectionError(f"{ring.where}: what the DRM system {signal.system} is told contains a key")
     return ring
+
+
+def _told(signal: DrmSignal) -> bytes:
+    """All that everybody is told, and what stands in it in base64; letters small, and UTF-16 like ASCII."""
+    said = " ".join((signal.pssh, signal.hls, signal.hls_session, signal.dash, signal.licence_url))
+    inside = [base64.b64decode(word + "=" * (-len(word) % 4)) for word in _BASE64.findall(said) if len(word) % 4 != 1]
+    told = b" ".join((said.encode(), *inside))
+    return told + b" " + told.replace(b"\0", b"").lower()
+
+
+def _forms(secret: bytes) -> tuple[bytes, ...]:
+    """What a key might be written as, but for its padding and large letters."""
+    texts = (encode(secret).rstrip(b"=").lower() for encode in (base64.b64encode, base64.urlsafe_b64encode))
+    return secret, secret.hex().encode(), show_id(secret.hex()).encode(), *texts
 
 
 def parse_id(text: str) -> str:

@@ -9,7 +9,6 @@ Pure.
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
@@ -83,14 +82,14 @@ def clearkey(key_id: str, licence_url: str) -> DrmSignal:
 
 def identity(key_id: str, uri: str) -> DrmSignal:
     """The key at a URL: what Apple's players and Shaka understand without a DRM system."""
-    return DrmSignal(system=IDENTITY, key_id=key_id, hls=f'METHOD=SAMPLE-AES,URI="{uri}",KEYFORMAT="identity"')
+    return DrmSignal(system=IDENTITY, key_id=key_id, hls=_hls(uri, "identity"))
 
 
 def parse_pssh(text: str, system: str) -> bytes:
     """The data of one whole box in base64. Raises ValueError if it is no box, or not one of `system`."""
     try:
         box = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("a pssh that is not base64") from None
     if len(box) < 32 or box[4:8] != b"pssh" or int.from_bytes(box[:4], "big") != len(box):
         raise ValueError(f"a pssh of {len(box)} bytes that is not one whole box")
@@ -119,6 +118,9 @@ def show_uuid(digits: str) -> str:
 
 
 def _hls(uri: str, key_format: str, more: str = "") -> str:
+    # Attributes have no escapes, and a line end would begin another line of the playlist.
+    if '"' in uri or not uri.isprintable():
+        raise ValueError("a uri with a quote or a line end")
     return f'METHOD=SAMPLE-AES,URI="{uri}",KEYFORMAT="{key_format}",KEYFORMATVERSIONS="1"{more}'
 
 

@@ -33,7 +33,7 @@ def noise(seconds: float, seed: int = 1) -> bytes:
 @settings_of_hypothesis(max_examples=20)
 @given(st.integers(-RATE + 1, RATE - 1))
 def test_lag_is_found_to_the_sample(lag: int) -> None:
-    sound = noise(2.5)
+    sound = noise(4)
     moved = bytes(2 * lag) + sound if lag >= 0 else sound[-2 * lag :]
     assert late_s(sound, moved) == pytest.approx(lag / RATE, abs=1 / RATE)
 

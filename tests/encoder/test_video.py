@@ -29,7 +29,9 @@ def clip(film: Film) -> Path:
 
 @pytest.fixture
 def own(settings: EncoderSettings) -> EncoderSettings:
-    return dataclasses.replace(settings, ladder="per-title", preset="veryfast", segment_duration=4.0, chunk_duration=8.0)
+    return dataclasses.replace(
+        settings, ladder="per-title", preset="veryfast", segment_duration=4.0, chunk_duration=8.0
+    )
 
 
 def rungs_of(folder: Path) -> tuple[Rendition, ...]:

@@ -96,6 +96,19 @@ def test_what_is_not_given_is_made_from_the_box_or_the_uri() -> None:
     assert 'URI="skd://keys.example/1"' in signal.hls
 
 
+def test_box_is_found_where_only_the_mpd_is_to_have_it_and_lines_may_be_broken() -> None:
+    box = pssh(systems.WIDEVINE)
+    dash = b64(f'<?xml version="1.0"?>\n<pssh xmlns="urn:mpeg:cenc:2013">{box[:9]}\n{box[9:]}</pssh><?note?>')
+    inside = f"<ContentProtectionData>{dash[:30]}\n{dash[30:]}</ContentProtectionData>"
+    (signal,) = one_system(systems.WIDEVINE, inside).signals
+    assert signal.pssh == box and signal.dash == "" and box in signal.hls
+
+
+def test_remarks_and_instructions_of_a_document_are_passed_over() -> None:
+    ring = parse_cpix(cpix(content_key(LOW), rule(LOW, "<!-- a --><?note b?><VideoFilter/>")), "keys.xml")
+    assert ring.key_of(video(360)).key_id == LOW
+
+
 def test_clearkeys_licence_url_is_found_in_what_dash_is_told() -> None:
     laurl = f'<dashif:Laurl xmlns:dashif="https://dashif.org/CPS">{LICENCE_URL}</dashif:Laurl>'
     inside = f"<ContentProtectionData>{b64(laurl)}</ContentProtectionData>"
@@ -104,6 +117,12 @@ def test_clearkeys_licence_url_is_found_in_what_dash_is_told() -> None:
     assert 'KEYFORMAT="org.w3.clearkey"' in signal.hls
 
 
+TWICE = f"<HLSSignalingData>{b64('#EXT-X-KEY:METHOD=SAMPLE-AES,URI=x')}</HLSSignalingData>" * 2
+LAUGHS = (
+    '<!DOCTYPE x [<!ENTITY a0 "ha">'
+    + "".join(f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 8))
+    + "]><x>&a7;</x>"
+).encode()
 ENCRYPTED = "<Data><pskc:Secret><pskc:EncryptedValue/></pskc:Secret></Data>"
 
 
@@ -135,6 +154,10 @@ ENCRYPTED = "<Data><pskc:Secret><pskc:EncryptedValue/></pskc:Secret></Data>"
         (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY, f"<URIExtXKey>{b64('x')}</URIExtXKey>")), "skd://"),
         (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY, f"<HLSSignalingData>{b64('#X')}</HLSSignalingData>")),
          "expected one line #EXT-X-KEY:METHOD=SAMPLE-AES"),
+        (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY, TWICE)), "expected one line #EXT-X-KEY:METHOD"),
+        (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY,
+         "<URIExtXKey>" + b64('skd://a"\n#EXT-X-ENDLIST') + "</URIExtXKey>")), "a uri with a quote or a line end"),
+        (LAUGHS, "has a document type"),
         (cpix(content_key(LOW), "", system(LOW, systems.CLEARKEY, "<ContentProtectionData>PGE+"
          "</ContentProtectionData>")), "ContentProtectionData is not XML"),
     ],

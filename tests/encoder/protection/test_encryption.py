@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -78,16 +79,20 @@ class Watched(subprocess.Popen[bytes]):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.seen.extend(contents(self.folder))
         super().__init__(*arguments, **options)
+        # Those that are told keys wait for them; another may have ended by now.
         for name in ("cmdline", "environ"):
-            self.seen.append(Path(f"/proc/{self.pid}/{name}").read_bytes())
+            with suppress(ProcessLookupError):
+                self.seen.append(Path(f"/proc/{self.pid}/{name}").read_bytes())
 
 
 def contents(folder: Path) -> Iterator[bytes]:
-    """Names of files and what is in them, but for the key file."""
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name != "keys.toml":
-            yield os.fsencode(path)
-            yield path.read_bytes()
+    """Names of files and what is in them, but for the key file. Tools work meanwhile: what is gone is gone."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                if name != "keys.toml":
+                    yield os.fsencode(Path(parent, name))
+                    yield Path(parent, name).read_bytes()
 
 
 def test_keys_are_nowhere_but_in_their_file(

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from encoder.errors import ProtectionError
-from encoder.protection import systems
+from encoder.protection import keyfile, systems
 from encoder.protection.keyfile import parse_key_file
 from encoder.protection.keys import Track
 from tests.encoder.protection.rings import HIGH, LICENCE_URL, LOW, SECRETS, SOUND, b64, key_file, uuid
@@ -82,12 +82,18 @@ uri = "https://keys.example/{{key_id}}"
         (('["audio"]', "[]"), f"keys.toml, key 2 ({uuid(SOUND)}): no tracks, expected some of all, audio"),
         (("tracks =", "track ="), "Object contains unknown field `track` - at `$.keys[0]`"),
         (('"clearkey"', '"clear"'), "keys.toml, system 1: name 'clear', expected one of widevine"),
-        ((LICENCE_URL, "licences"), "system 1 (clearkey): licence_url 'licences', expected an http or https URL"),
+        ((LICENCE_URL, "licences"), "system 1 (clearkey): licence_url is something else than an http"),
         (("[[systems]]", "[systems"), "keys.toml is not TOML at line 12"),
         (("[[systems]]", '[[systems]]\nkeys = ["00"]'), "system 1 (clearkey): 2 characters, expected 32 hex digits"),
         (("[[systems]]", f'[[systems]]\nkeys = ["{HIGH}"]'), "a DRM system names the key a7e61c37"),
         ((key_file(), '{"keys": ['), "keys.toml is not JSON"),
         ((key_file(), "systems = []"), "Object missing required field `keys`"),
+        (('tracks = ["video"]', f'{SECRETS[LOW]} = "key"'), "Object contains unknown field `...` - at `$.keys[0]`"),
+        ((key_file(), f"a = {'[' * 100_000}"), "lists in lists without end"),
+        ((key_file(), f'{{"keys": {"[" * 100_000}'), "keys.toml is not JSON"),
+        ((key_file(), f"a = {'1' * 5_000}"), "keys.toml is not TOML"),
+        ((LICENCE_URL, f"keys.example/?key={SECRETS[LOW]}"), "something else than an http or https URL"),
+        ((LICENCE_URL, "https://a.example/\u2028"), "something else than an http or https URL"),
     ],
 )
 def test_what_is_wrong_with_a_key_file_is_said_without_a_key(change: tuple[str, str], complaint: str) -> None:
@@ -121,6 +127,38 @@ def test_key_in_what_a_system_is_told_is_refused() -> None:
         parse_key_file(key_file(more=leak), "keys")
 
 
+@pytest.mark.parametrize("told", [b64(bytes.fromhex(SECRETS[LOW])).rstrip("="), SECRETS[SOUND].upper(),
+                                  uuid(SECRETS[SOUND]), b64(f"<KEY>{SECRETS[LOW]}</KEY>".encode("utf-16-le"))])  # fmt: skip
+def test_key_is_found_in_what_a_system_is_told_however_it_is_written(told: str) -> None:
+    leak = f'[[systems]]\nname = "identity"\nuri = "https://keys.example/?{told}"'
+    with pytest.raises(ProtectionError, match="is told contains a key"):
+        parse_key_file(key_file(more=leak), "keys")
+
+
+def test_key_in_a_box_is_refused() -> None:
+    box = pssh(systems.WIDEVINE, b"key: " + bytes.fromhex(SECRETS[SOUND]))
+    with pytest.raises(ProtectionError, match="is told contains a key"):
+        parse_key_file(key_file(more=f'[[systems]]\nname = "widevine"\npssh = "{box}"'), "keys")
+
+
+@pytest.mark.parametrize("public", [uuid(LOW), f'{uuid(LOW)}"\niv = "{SECRETS[SOUND]}'])
+def test_key_that_is_an_id_or_an_iv_is_refused(public: str) -> None:
+    text = key_file().replace(uuid(LOW), public).replace(SECRETS[LOW], LOW if public == uuid(LOW) else SECRETS[LOW])
+    with pytest.raises(ProtectionError, match="is also an ID or an IV, which everybody gets to see"):
+        parse_key_file(text, "keys")
+
+
+def test_box_in_lines_is_one_box() -> None:
+    box = pssh(systems.WIDEVINE)
+    lines = f'"""\n{box[:20]}\n  {box[20:]}\n"""'
+    ring = parse_key_file(key_file(more=f'[[systems]]\nname = "widevine"\npssh = {lines}'), "keys")
+    assert ring.signals[-1].pssh == box and f"base64,{box}" in ring.signals[-1].hls
+
+
 def test_quote_in_a_uri_is_refused() -> None:
     with pytest.raises(ProtectionError, match="a uri with a quote"):
         parse_key_file(key_file(more="[[systems]]\nname = 'fairplay'\nuri = 'skd://a\",X=\"'"), "keys")
+
+
+def test_entry_of_a_key_file_does_not_show_its_key() -> None:
+    assert repr(keyfile._Key(LOW, SECRETS[LOW])) == f"_Key(id={LOW!r})"
