@@ -6,12 +6,14 @@ Pure: a package's `protection` in, lines and elements out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from encoder.package import DrmSignal, Package, Protection, Rendition
 
 # What an MPD's root declares if it has ContentProtection. dash.js reads attributes by these very prefixes.
 NAMESPACES = ' xmlns:cenc="urn:mpeg:cenc:2013" xmlns:dashif="https://dashif.org/CPS"'
+_KEY_ID = re.compile(r",KEYID=0x[0-9A-Fa-f]*")
 
 
 def hls_keys(protection: Protection | None, rendition: Rendition) -> list[str]:
@@ -22,8 +24,11 @@ def hls_keys(protection: Protection | None, rendition: Rendition) -> list[str]:
 def hls_session_keys(package: Package) -> list[str]:
     """The EXT-X-SESSION-KEY lines of a multivariant playlist: players ask for licences before they choose a variant."""
     signals = _signals(package.protection, _key_ids(package.renditions))
-    lines = [f"#EXT-X-SESSION-KEY:{signal.hls_session}" for signal in signals if signal.hls_session]
-    return list(dict.fromkeys(lines))
+    # There must not be two that differ in KEYID alone, as those of several keys in one box would.
+    lines: dict[str, str] = {}
+    for signal in signals:
+        lines.setdefault(_KEY_ID.sub("", signal.hls_session), signal.hls_session)
+    return [f"#EXT-X-SESSION-KEY:{line}" for line in lines.values() if line]
 
 
 def content_protection(protection: Protection | None, renditions: Iterable[Rendition]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from bench.encode.measure import Cases, Clip, measure_clip, mixed_rows, rows
 from bench.encode.programme import programme
 from bench.encode.result import EncodeResult
 from bench.errors import BenchError
+from bench.interrupt import interrupt
 from bench.rows import Row, tables
 from config.encoder import PRESETS, EncoderSettings
 from config.errors import NearcastError
@@ -62,6 +64,9 @@ def encode(
     Ten seconds of film take some ten minutes, with --quick half a one.
     """
     document.demand_writable(json_file)
+    # Folders of gigabytes must not stay.
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     reporter = Reporter(quiet=quiet)
     settings = EncoderSettings(preset="veryfast" if quick else preset, ladder="per-title")
     limits = Limits(seconds or (_QUICK.seconds if quick else 0.0), lines or (_QUICK.lines if quick else 0))

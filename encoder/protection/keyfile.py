@@ -39,7 +39,6 @@ from encoder.protection.keys import (
     show_id,
 )
 
-
 # A name that no field has may be a key in the wrong place.
 _LONG_NAME = re.compile(r"`[^`]{24,}`")
 

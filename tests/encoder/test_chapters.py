@@ -46,3 +46,22 @@ def test_players_read_both_files() -> None:
         "chapter": 1, "start-time": 0.0, "duration": 60.5, "titles": [{"language": "und", "title": "Morning"}],
     }  # fmt: skip
     assert (second["start-time"], second["duration"], second["titles"][0]["title"]) == (60.5, 29.5, "A & B")
+
+
+def test_titles_of_webvtt_are_plain_text() -> None:
+    (chapter,) = read_chapters("WEBVTT\n\n00:00.000 --> 00:09.000\n<b>Tom</b> &amp; Jerry &lt;1&gt;\n", "f")
+    assert chapter.title == "Tom & Jerry <1>"
+
+
+def test_broken_time_of_a_webvtt_chapter_is_refused_with_its_line() -> None:
+    with pytest.raises(SourceError, match=r"f\.vtt, line 6: found '00:20 --> 00:30', expected"):
+        read_chapters("WEBVTT\n\n00:00.000 --> 00:09.000\nA\n\n00:20 --> 00:30\nB\n", "f.vtt")
+
+
+def test_title_of_several_lines_stays_one_cue() -> None:
+    chapters = within([Chapter(0.0, 0.0, "A\r\n\r\nB\u2028C\x00"), Chapter(3.0, 0.0, " \n ")], 0.0, 9.0)
+    assert [chapter.title for chapter in chapters] == ["A B C", "Chapter 2"]
+
+
+def test_last_chapter_is_never_without_length() -> None:
+    assert within([Chapter(0.0, 0.0, "A"), Chapter(10.0, 0.0, "B")], 0.0, 10.0004) == (Chapter(0.0, 10.0, "A"),)

@@ -34,3 +34,14 @@ def test_unknown_bytes_are_refused_with_their_line() -> None:
         read_text("abc".encode("utf-16") + b"\x00", "film.srt", "en")
     with pytest.raises(SourceError, match="no letter of utf-16"):
         read_text(b"PK\x03\x04\x00\x00\x80\x00", "film.srt", "en")
+
+
+def test_controls_in_utf_8_are_left_where_they_are_with_a_mark_or_without() -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        assert read_text(mark + "a\x85b".encode(), "film.srt", "en") == "a\x85b"
+
+
+def test_page_of_another_script_is_not_taken_for_the_western_one() -> None:
+    for language in ("und", "en"):
+        with pytest.raises(SourceError, match=r"film\.srt, line 3: .* UTF-8"):
+            read_text("1\n00:00:01,000 --> 00:00:02,000\nПривет, мир\n".encode("cp1251"), "film.srt", language)

@@ -118,3 +118,24 @@ def test_film_at_a_url_is_copied_once_and_again_when_it_has_changed(
         film_at(Path(f"{s3_url}/none.mkv"), there, reporter),
     ):
         pass
+
+
+def test_copies_that_killed_readers_left_are_removed(tmp_path: Path) -> None:
+    cache = FilmCache(tmp_path, 100)
+    for left in ("film.0123abcd.tmp", "other.mkv.4567cdef.tmp"):
+        (tmp_path / left).write_bytes(b"half")
+    with cache.film("film", 4, of(4)):
+        assert films(tmp_path) == {"film"}
+
+
+def test_copy_in_the_making_is_left_alone(tmp_path: Path) -> None:
+    cache = FilmCache(tmp_path, 100)
+
+    def fetch(path: Path) -> None:
+        path.write_bytes(b"half")
+        with cache.film("other", 4, of(4)):
+            pass
+        assert path.read_bytes() == b"half"
+
+    with cache.film("film", 4, fetch):
+        assert films(tmp_path) == {"film", "other"}

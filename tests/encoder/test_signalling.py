@@ -57,6 +57,15 @@ def test_session_keys_stand_once_before_all_pathways() -> None:
     assert text.index("#EXT-X-SESSION-KEY") < text.index("#EXT-X-STREAM-INF")
 
 
+def test_session_keys_that_differ_in_the_key_id_alone_are_one() -> None:
+    told = tuple(
+        msgspec.structs.replace(signal, hls_session=f'METHOD=SAMPLE-AES,URI="w",KEYID=0x{signal.key_id},IV=0x1')
+        for signal in PROTECTION.signals[::2]
+    )
+    package = msgspec.structs.replace(TWO_KEYS, protection=Protection(scheme="cbcs", signals=told))
+    assert hls_session_keys(package) == [f'#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="w",KEYID=0x{LOW},IV=0x1']
+
+
 def test_content_protection_names_the_key_and_each_system_that_dash_has() -> None:
     text = content_protection(PROTECTION, [encrypted(video(360), LOW)])
     root = etree.fromstring(f'<set xmlns:cenc="urn:mpeg:cenc:2013">{text}</set>')

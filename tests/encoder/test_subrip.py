@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +82,12 @@ def test_any_line_of_text_stays_one_cue(text: str) -> None:
         assert ":" in text
     else:
         assert written.count("-->") == 1
+
+
+@pytest.mark.parametrize("line", ["1:" * 500_000, "<" + "a" * 500_000, "1:1:1" + "1" * 500_000, "{\\an" * 300_000])
+def test_line_of_megabytes_is_read_at_once(line: str) -> None:
+    began = time.process_time()
+    with suppress(SourceError):
+        webvtt_of(f"1\n00:00:01,500 --> 00:00:02,000\n{line}\n", "film.srt")
+    # Where each character looks at all that follow it takes minutes.
+    assert time.process_time() - began < 10

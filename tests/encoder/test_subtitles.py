@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.subtitles import shift_cues
+from encoder.subtitles import demand_cues, shift_cues
 
 CUES = """WEBVTT
 
@@ -37,6 +38,23 @@ def test_cues_outside_the_film_are_dropped_and_those_across_an_end_cut() -> None
 
 def test_cue_without_words_is_no_cue() -> None:
     assert shift_cues("WEBVTT\n\n00:01.000 --> 00:02.000\n\n\n00:03.000 --> 00:04.000\n \n", 0, 10)[1] == 0
+
+
+@pytest.mark.parametrize(
+    "loose",
+    [
+        "WEBVTT\n00:01.000 --> 00:02.000\nHello\n",
+        "WEBVTT\n\n  00:01.000 --> 00:02.000  \nHello\n",
+        "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n00:04.000 --> 00:05.000\nBye\n",
+        "WEBVTT - film\nKind: captions\n00:01.000 --> 00:02.000\nHello\n\n00:04.000 --> 00:05.000\nBye\n",
+    ],
+)
+def test_cues_that_players_find_are_moved_however_they_are_written(loose: str) -> None:
+    demand_cues(loose, "film.vtt")
+    moved, count = shift_cues(loose, 0.5, 10.0)
+    assert count == loose.count("-->") == moved.count("-->")
+    assert "\n\n00:00:01.500 --> 00:00:02.500\nHello\n" in moved
+    assert "Bye" not in loose or "\n\n00:00:04.500 --> 00:00:05.500\nBye\n" in moved
 
 
 @given(st.integers(0, 3_000_000), st.integers(1, 100_000), st.integers(-2_000_000, 2_000_000))

@@ -157,7 +157,7 @@ ENCRYPTED = "<Data><pskc:Secret><pskc:EncryptedValue/></pskc:Secret></Data>"
         (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY, TWICE)), "expected one line #EXT-X-KEY:METHOD"),
         (cpix(content_key(LOW), "", system(LOW, systems.FAIRPLAY,
          "<URIExtXKey>" + b64('skd://a"\n#EXT-X-ENDLIST') + "</URIExtXKey>")), "a uri with a quote or a line end"),
-        (LAUGHS, "has a document type"),
+        (LAUGHS, "is not XML at line 1"),
         (cpix(content_key(LOW), "", system(LOW, systems.CLEARKEY, "<ContentProtectionData>PGE+"
          "</ContentProtectionData>")), "ContentProtectionData is not XML"),
     ],

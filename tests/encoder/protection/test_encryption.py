@@ -79,10 +79,16 @@ class Watched(subprocess.Popen[bytes]):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.seen.extend(contents(self.folder))
         super().__init__(*arguments, **options)
-        # Those that are told keys wait for them; another may have ended by now.
         for name in ("cmdline", "environ"):
+            self.seen.append(self._read(name))
+
+    def _read(self, name: str) -> bytes:
+        """It is empty for a moment, while one program becomes the next. Tools that are told keys wait for them."""
+        while self.poll() is None:
             with suppress(ProcessLookupError):
-                self.seen.append(Path(f"/proc/{self.pid}/{name}").read_bytes())
+                if read := Path(f"/proc/{self.pid}/{name}").read_bytes():
+                    return read
+        return b""
 
 
 def contents(folder: Path) -> Iterator[bytes]:

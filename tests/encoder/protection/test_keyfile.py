@@ -90,7 +90,7 @@ uri = "https://keys.example/{{key_id}}"
         ((key_file(), "systems = []"), "Object missing required field `keys`"),
         (('tracks = ["video"]', f'{SECRETS[LOW]} = "key"'), "Object contains unknown field `...` - at `$.keys[0]`"),
         ((key_file(), f"a = {'[' * 100_000}"), "lists in lists without end"),
-        ((key_file(), f'{{"keys": {"[" * 100_000}'), "keys.toml is not JSON"),
+        ((key_file(), f'{{"keys": {"[" * 100_000}'), "Expected `object`, got `array`"),
         ((key_file(), f"a = {'1' * 5_000}"), "keys.toml is not TOML"),
         ((LICENCE_URL, f"keys.example/?key={SECRETS[LOW]}"), "something else than an http or https URL"),
         ((LICENCE_URL, "https://a.example/\u2028"), "something else than an http or https URL"),
@@ -127,8 +127,15 @@ def test_key_in_what_a_system_is_told_is_refused() -> None:
         parse_key_file(key_file(more=leak), "keys")
 
 
-@pytest.mark.parametrize("told", [b64(bytes.fromhex(SECRETS[LOW])).rstrip("="), SECRETS[SOUND].upper(),
-                                  uuid(SECRETS[SOUND]), b64(f"<KEY>{SECRETS[LOW]}</KEY>".encode("utf-16-le"))])  # fmt: skip
+@pytest.mark.parametrize(
+    "told",
+    [
+        b64(bytes.fromhex(SECRETS[LOW])).rstrip("="),
+        SECRETS[SOUND].upper(),
+        uuid(SECRETS[SOUND]),
+        b64(f"<KEY>{SECRETS[LOW]}</KEY>".encode("utf-16-le")),
+    ],
+)
 def test_key_is_found_in_what_a_system_is_told_however_it_is_written(told: str) -> None:
     leak = f'[[systems]]\nname = "identity"\nuri = "https://keys.example/?{told}"'
     with pytest.raises(ProtectionError, match="is told contains a key"):
