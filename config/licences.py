@@ -12,6 +12,9 @@ from config.field import ADDRESS, OPTIONAL_PATH, PATH, TEXT, listing, setting
 class LicenceSettings:
     keys: Path = setting("/etc/nearcast/keys", kind=PATH, help="A key file or CPIX file, or a folder: TITLE.toml ...")
     listen: tuple[str, int] = setting("127.0.0.1:8090", kind=ADDRESS, help="Address of the licence endpoint.")
+    trusted_proxies: tuple[str, ...] = setting(
+        "", kind=listing(TEXT), help="Prefixes of proxies whose X-Forwarded-For is believed."
+    )
     token_keys: Path | None = setting(
         "", kind=OPTIONAL_PATH, help="JWK Set of the keys of access tokens; with it, licences are for holders of one."
     )

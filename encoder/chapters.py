@@ -10,6 +10,7 @@ Pure.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -22,24 +23,28 @@ _CUE = re.compile(rf"{_CLOCK}[ \t]+-->.*")
 _START = re.compile(rf"CHAPTER(\d+)={_CLOCK}\s*")
 _NAME = re.compile(r"CHAPTER(\d+)NAME=(.*)")
 _LINE = re.compile(rf"{_CLOCK}\s+(?:[-–]\s+)?(\S.*)")
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _EXPECTED = 'expected "CHAPTER01=00:00:00.000" with "CHAPTER01NAME=...", or "00:00:00 Name"'
 
 
 def read_chapters(text: str, name: str) -> tuple[Chapter, ...]:
     """The chapters of a file, their ends left open. Raises SourceError naming the line that is none."""
     lines = [line.strip() for line in text.splitlines()]
-    found = _read_webvtt(lines) if lines[:1] and lines[0].startswith("WEBVTT") else _read_lines(lines, name)
+    found = _read_webvtt(lines, name) if lines[:1] and lines[0].startswith("WEBVTT") else _read_lines(lines, name)
     if not found:
         raise SourceError(f"{name}: found no chapter, {_EXPECTED}")
     return found
 
 
-def _read_webvtt(lines: Sequence[str]) -> tuple[Chapter, ...]:
+def _read_webvtt(lines: Sequence[str], name: str) -> tuple[Chapter, ...]:
     found = []
-    for at, line in enumerate(lines):
+    for number, line in enumerate(lines, 1):
         if match := _CUE.fullmatch(line):
-            title = lines[at + 1] if at + 1 < len(lines) else ""
-            found.append(Chapter(_seconds(*match.groups()), 0.0, re.sub(r"<[^>]*>", "", title)))
+            title = lines[number] if number < len(lines) else ""
+            found.append(Chapter(_seconds(*match.groups()), 0.0, html.unescape(re.sub(r"<[^<>]*>", "", title))))
+        elif "-->" in line:
+            expected = "expected a time such as 00:01:02.500 --> 00:01:04.000"
+            raise SourceError(f"{name}, line {number}: found {line[:60]!r}, {expected}")
     return tuple(found)
 
 
@@ -63,17 +68,23 @@ def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None
 
 def within(chapters: Sequence[Chapter], shift_s: float, duration_s: float) -> tuple[Chapter, ...]:
     """The chapters `shift_s` later, cut to the film, each until the next one; what has no name gets its number."""
-    starts = sorted({max(0.0, round(c.start + shift_s, 3)): c.title for c in _by_start(chapters)}.items())
-    starts = [(start, title) for start, title in starts if start < duration_s]
-    ends = [start for start, _ in starts[1:]] + [duration_s]
+    last = round(duration_s, 3)
+    starts = sorted({max(0.0, round(c.start + shift_s, 3)): _plain(c.title) for c in _by_start(chapters)}.items())
+    starts = [(start, title) for start, title in starts if start < last]
+    ends = [start for start, _ in starts[1:]] + [last]
     return tuple(
-        Chapter(start, round(end, 3), title or f"Chapter {number}")
+        Chapter(start, end, title or f"Chapter {number}")
         for number, ((start, title), end) in enumerate(zip(starts, ends, strict=False), 1)
     )
 
 
 def _by_start(chapters: Sequence[Chapter]) -> list[Chapter]:
     return sorted(chapters, key=lambda chapter: chapter.start)
+
+
+def _plain(title: str) -> str:
+    """On one line: a blank one would end its cue."""
+    return _UNSEEN.sub(" ", title).strip()
 
 
 def webvtt(chapters: Sequence[Chapter]) -> str:
@@ -101,4 +112,4 @@ def _clock(seconds: float) -> str:
 
 
 def _escaped(title: str) -> str:
-    return title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    return title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -26,6 +26,8 @@ _WESTERN = frozenset({
     "af", "br", "ca", "da", "de", "en", "es", "eu", "fi", "fr", "fy", "ga", "gl", "id", "is", "it", "ms", "nb", "nl",
     "nn", "no", "pt", "rm", "sv", "sw", "und",
 })  # fmt: skip
+# Of all letters in a text of Western Europe those beyond ASCII: in French a twentieth, in a few words some more.
+_MOST_ACCENTED = 0.8
 
 
 def read_text(data: bytes, name: str, language: str) -> str:
@@ -58,9 +60,22 @@ def _decoded(data: bytes, charset: str, name: str) -> str:
         raise SourceError(
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is neither UTF-8 nor {charset}; save it as UTF-8"
         ) from error
+    if charset == "utf-8":
+        return text
     # Where a code page has controls between its letters, those are no letters: it is not this code page.
     wrong = next((at for at, letter in enumerate(text) if "\x80" <= letter <= "\x9f" or letter == "\0"), -1)
     if wrong >= 0:
         line = text.count("\n", 0, wrong) + 1
         raise SourceError(f"{name}, line {line}: found no letter of {charset}; save it as UTF-8")
+    if charset == "cp1252":
+        _demand_western(text, name)
     return text
+
+
+def _demand_western(text: str, name: str) -> None:
+    """Raises SourceError for what is in another script: its letters are accented ones in the Western page."""
+    letters = [at for at, letter in enumerate(text) if letter.isalpha()]
+    accented = [at for at in letters if not text[at].isascii()]
+    if len(accented) > _MOST_ACCENTED * len(letters):
+        line = text.count("\n", 0, accented[0]) + 1
+        raise SourceError(f"{name}, line {line}: in cp1252 nearly every letter has an accent; save it as UTF-8")

@@ -51,6 +51,7 @@ class FilmCache:
             yield path
 
     def _fetch(self, path: Path, size: int, fetch: Callable[[Path], object]) -> None:
+        self._sweep(path.name)
         self._make_room(size)
         demand_space(self._folder, size + self._min_free_space)
         unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_UNFINISHED}")
@@ -59,6 +60,14 @@ class FilmCache:
             unfinished.rename(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    def _sweep(self, locked: str) -> None:
+        """Removes what killed readers left of films that nobody copies now; the film `locked` is ours to copy."""
+        for left in self._folder.glob(f"*{_UNFINISHED}"):
+            film = left.name.removesuffix(_UNFINISHED).rpartition(".")[0]
+            with left.with_name(film + _LOCK).open("a") as lock:
+                if film == locked or _try_lock(lock):
+                    left.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
         """Removes films that nobody reads, those first that were not read for longest."""

@@ -62,7 +62,8 @@ _ACCESSIBLE = {
 _CONFIGURATIONS = {7: 11, 8: 12}
 # Times the usual speed. Any decoder of the top rung has the points a second for 16 times the smallest.
 _FASTEST = 16
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+# RFC 8216 section 4.1 forbids these in playlists; what ends a line to some readers, and what XML may not have.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
 # The same of a URL, where none of them belongs: byte by byte is three times as quick, and URLs are long.
 _HARMLESS = bytes.maketrans(bytes(range(0x21)) + b'\x7f"', b" " * 0x22 + b"'")
 
@@ -198,9 +199,9 @@ def _lines(package: Package) -> dict[Kind, list[str]]:
     told = any(video.video_range != "SDR" for video in videos)
     fullest = [(surround.get(audio.name, audio), label) for audio, label in labelled] if surround else []
     return {
-        Kind.AUDIO: [_media("AUDIO", audio, label) for audio, label in labelled],
-        Kind.SURROUND: [_media("AUDIO", audio, label) for audio, label in fullest],
-        Kind.SUBTITLES: [_media("SUBTITLES", text, label) for text, label in _labelled(texts)],
+        Kind.AUDIO: _group("AUDIO", labelled),
+        Kind.SURROUND: _group("AUDIO", fullest),
+        Kind.SUBTITLES: _group("SUBTITLES", _labelled(texts)),
         Kind.VARIANT: [_variant(video, audios, told) for video in best_first(videos)],
         Kind.SURROUND_VARIANT: [
             _variant(video, [audio for audio, _ in fullest], told, "-surround")
@@ -233,14 +234,30 @@ def _variant(video: Rendition, audios: Sequence[Rendition], tells_range: bool, v
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}{_ADDED}{video.playlist}\n"
 
 
-def _media(type_: str, rendition: Rendition, label: str) -> str:
-    characteristics = ",".join(_CHARACTERISTICS[role] for role in rendition.roles if role in _CHARACTERISTICS)
+def _group(type_: str, labelled: Sequence[tuple[Rendition, str]]) -> list[str]:
+    """The MEDIA lines of a group. Of members that a player cannot tell apart it may choose one (RFC 8216 4.3.4.1.1)."""
+    chosen: dict[tuple[str, bool, str], Rendition] = {}
+    for rendition, _ in sorted(labelled, key=lambda member: not member[0].default):
+        if rendition.default or "commentary" not in rendition.roles:
+            chosen.setdefault((rendition.language, rendition.forced, _characteristics(rendition)), rendition)
+    return [
+        _media(type_, rendition, label, autoselect=any(rendition is one for one in chosen.values()))
+        for rendition, label in labelled
+    ]
+
+
+def _characteristics(rendition: Rendition) -> str:
+    return ",".join(_CHARACTERISTICS[role] for role in rendition.roles if role in _CHARACTERISTICS)
+
+
+def _media(type_: str, rendition: Rendition, label: str, *, autoselect: bool) -> str:
+    characteristics = _characteristics(rendition)
     attributes = [
         f"TYPE={type_}",
         f"NAME={_quoted(label)}",
         *([f"LANGUAGE={_quoted(rendition.language)}"] if rendition.language != "und" else []),
         f"DEFAULT={'YES' if rendition.default else 'NO'}",
-        f"AUTOSELECT={'NO' if 'commentary' in rendition.roles and not rendition.default else 'YES'}",
+        f"AUTOSELECT={'YES' if autoselect else 'NO'}",
         *(["FORCED=YES"] if rendition.forced else []),
         *([f"CHARACTERISTICS={_quoted(characteristics)}"] if characteristics else []),
         *([f"CHANNELS={_quoted(_channels(rendition))}"] if rendition.channels else []),

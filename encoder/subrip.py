@@ -19,10 +19,12 @@ _CLOCK = r"(\d{1,3}):(\d{1,2}):(\d{1,2})(?:[,.](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
 # What is meant as a time and is none.
 _LIKE_TIMING = re.compile(r"\d:\d+.*->|-->.*\d:\d|^\s*\d+:\d+:\d+.*\d+:\d+:\d+")
+# Of a line as far as a time may be: each of these expressions looks at all that follows a digit.
+_LONGEST_TIMING = 200
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _COUNTER = re.compile(r"\s*\d+\s*")
 _EXPECTED = "expected a time such as 00:01:02,500 --> 00:01:04,000"
-_TAG = re.compile(r"<(/?)([a-z]+)[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)([a-z]+)(?![a-z])[^<>]*>", re.IGNORECASE)
 _KEPT_TAGS = {"b", "i", "u"}
 _OVERRIDE = re.compile(r"\{\\([^{}]*)\}")
 _PLACE = re.compile(r"\\?an([1-9])|\\?a(\d{1,2})(?![a-z])")
@@ -63,7 +65,7 @@ def _cues(lines: list[str], name: str) -> Iterator[_Cue]:
             if cue is not None:
                 yield cue
             cue = _Cue(number, _milliseconds(*timing.groups()[:4]), _milliseconds(*timing.groups()[4:]), [])
-        elif _LIKE_TIMING.search(line):
+        elif _LIKE_TIMING.search(line[:_LONGEST_TIMING]):
             raise SourceError(f"{name}, line {number}: found {line.strip()[:60]!r}, {_EXPECTED}")
         elif after_blank and _COUNTER.fullmatch(line):
             # A text of nothing but digits has other text after it, or nothing.

@@ -41,20 +41,35 @@ def demand_cues(webvtt: str, name: str) -> None:
 
 def shift_cues(webvtt: str, shift_s: float, duration_s: float) -> tuple[str, int]:
     """The same captions `shift_s` later and how many cues are left; those outside [0, duration_s) are dropped."""
-    first, *blocks = re.split(r"\n{2,}", _LINE_END.sub("\n", webvtt).strip("\n"))
-    first = _STREAM_CLOCK.sub("", first)
-    kept, cues = [first], 0
-    for block in blocks:
-        lines = block.split("\n")
+    first, *blocks = _blocks(webvtt)
+    kept, cues = [_STREAM_CLOCK.sub("", "\n".join(first))], 0
+    for lines in blocks:
         timing = next((at for at, line in enumerate(lines[:2]) if _TIMING.fullmatch(line)), None)
         if timing is None:
-            kept.append(block)  # NOTE, STYLE and REGION blocks
+            kept.append("\n".join(lines))  # NOTE, STYLE and REGION blocks
             continue
         moved = _shift(lines[timing], shift_s, duration_s)
         if moved is not None and any(line.strip() for line in lines[timing + 1 :]):
             kept.append("\n".join([*lines[:timing], moved, *lines[timing + 1 :]]))
             cues += 1
     return "\n\n".join(kept) + "\n", cues
+
+
+def _blocks(webvtt: str) -> list[list[str]]:
+    """The lines of the header, then of each block, as players find them (WebVTT section 6.1).
+
+    A line of times begins a cue wherever it stands, after no blank line as well; a single line above it is its name.
+    """
+    blocks: list[list[str]] = [[]]
+    for line in _LINE_END.split(webvtt):
+        block, is_timing = blocks[-1], _TIMING.fullmatch(line.strip()) is not None
+        if is_timing and (len(blocks) == 1 or len(block) > 1 or (block and _TIMING.fullmatch(block[0]))):
+            blocks.append([line.strip()])
+        elif line:
+            block.append(line.strip() if is_timing else line)
+        elif block:
+            blocks.append([])
+    return [blocks[0], *filter(None, blocks[1:])]
 
 
 def _shift(line: str, shift_s: float, duration_s: float) -> str | None:

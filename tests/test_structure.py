@@ -170,6 +170,7 @@ PURE = (
     "oca.tokens.replays",
     "origin.licences.allowance",
     "origin.licences.clearkey",
+    "origin.licences.clients",
     "steering.appliances.admission",
     "steering.appliances.complaints",
     "steering.appliances.experience",

@@ -5,6 +5,7 @@ encrypted with (docs/protection.md).
 
 clearkey  requests and licences as the W3C's EME recommendation has them  (pure)
 allowance how often an address may ask                                   (pure)
+clients   whose request it is, behind proxies                             (pure)
 keystore  the keys of a folder of key files, by their IDs
 service   the endpoint over HTTP
 cli       `nearcast licences`

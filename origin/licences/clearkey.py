@@ -6,7 +6,6 @@ Pure: bytes in, bytes out.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 
 import msgspec
@@ -40,8 +39,8 @@ def licence(keys: Sequence[ContentKey]) -> bytes:
 
 def _key_id(text: str) -> str:
     try:
-        value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
+        value = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True)
+    except ValueError:
         value = b""
     if len(value) != KEY_SIZE:
         raise LicenceError(f"A key ID is {KEY_SIZE} bytes in base64url, found {text[:64]!r}.")

@@ -54,8 +54,8 @@ def test_titles_of_webvtt_are_plain_text() -> None:
 
 
 def test_broken_time_of_a_webvtt_chapter_is_refused_with_its_line() -> None:
-    with pytest.raises(SourceError, match=r"f\.vtt, line 6: found '00:20 --> 00:30', expected"):
-        read_chapters("WEBVTT\n\n00:00.000 --> 00:09.000\nA\n\n00:20 --> 00:30\nB\n", "f.vtt")
+    with pytest.raises(SourceError, match=r"f\.vtt, line 6: found '00:2x --> 00:30', expected"):
+        read_chapters("WEBVTT\n\n00:00.000 --> 00:09.000\nA\n\n00:2x --> 00:30\nB\n", "f.vtt")
 
 
 def test_title_of_several_lines_stays_one_cue() -> None:

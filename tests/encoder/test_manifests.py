@@ -229,6 +229,26 @@ def test_labels_that_would_break_a_playlist_are_made_harmless_and_unique() -> No
     assert names == ["A 'B' #EXT-X-ENDLIST ,X= y", "A 'B' #EXT-X-ENDLIST ,X= y 2", "en"]
 
 
+@pytest.mark.parametrize("unseen", ["\x85", "\x9f", "\u2028", "\u2029", "\x1c", "\ufffe", "\r\n"])
+def test_label_is_one_line_to_every_reader(unseen: str) -> None:
+    package = package_of(video(360), audio(1, label=f"Tom{unseen}\U0001f408\u200d\u2b1b"), text(1, label=unseen))
+    playlist = multivariant(package)
+    assert len(playlist.splitlines()) == playlist.count("\n")
+    assert m3u8.loads(playlist).media[0].name == "Tom \U0001f408\u200d\u2b1b"
+    etree.fromstring(mpd(package).encode())
+
+
+def test_of_tracks_that_a_player_cannot_tell_apart_it_may_choose_one() -> None:
+    package = package_of(
+        video(360),
+        audio(1, default=False, roles=("commentary",)), audio(2, default=False), audio(3, default=True), audio(4),
+        audio(5, language="de"), audio(6, roles=("description",)),
+        text(1, language="en"), text(2, language="en", forced=True), text(3, language="en"),
+    )  # fmt: skip
+    autoselect = {media.stable_rendition_id: media.autoselect for media in m3u8.loads(multivariant(package)).media}
+    assert [name for name, choice in autoselect.items() if choice == "YES"] == ["a3", "a5", "a6", "t1", "t2"]
+
+
 def test_a_base_that_would_break_a_playlist_is_made_harmless() -> None:
     playlist = multivariant(FILM, (Pathway("a", 'http://a/"\r\n#EXT-X-ENDLIST\n/'),), 'http://s/"\n#EXT-X-ENDLIST')
     assert not lines_of(playlist, "#EXT-X-ENDLIST")

@@ -26,6 +26,10 @@ def test_key_ids_are_read_and_each_once() -> None:
     assert parse_request(asked(kid(KEY.key_id), kid(KEY.key_id), type="temporary")) == [KEY.key_id]
 
 
+def test_padding_and_the_letters_of_plain_base64_are_understood() -> None:
+    assert parse_request(asked(f"{kid(KEY.key_id)}==", kid("ff" * 16).replace("_", "/"))) == [KEY.key_id, "ff" * 16]
+
+
 def test_licence_is_a_jwk_set() -> None:
     assert json.loads(licence([KEY])) == {
         "keys": [{"kty": "oct", "kid": "p-YcNz4hSQKxv3pPLj0dAA", "k": "AAECAwQFBgcICQoLDA0ODw"}],
@@ -44,6 +48,7 @@ def test_licence_is_a_jwk_set() -> None:
         (asked(*[kid(KEY.key_id)] * 65), "1 to 64 key IDs, found 65"),
         (asked("AAAA"), "A key ID is 16 bytes in base64url, found 'AAAA'"),
         (asked("\N{SNOWMAN}" * 22), "A key ID is 16 bytes"),
+        (asked(f"{kid(KEY.key_id)[:8]}!*!{kid(KEY.key_id)[8:]}"), "A key ID is 16 bytes"),
         (asked(kid(KEY.key_id), type="persistent-license"), "temporary here, not 'persistent-license'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -14,7 +15,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from config.licences import LicenceSettings
 from encoder.errors import ProtectionError
-from oca.tokens.grants import Verifier
+from oca.tokens.envelope import seal
+from oca.tokens.grants import CATREPLAY, Verifier
 from oca.tokens.keys import Keys, parse_keys
 from origin.errors import LicenceError
 from origin.licences.keystore import KeyStore
@@ -49,8 +51,10 @@ def folder(tmp_path: Path) -> Path:
 async def connect(folder: Path) -> AsyncIterator[Connect]:
     clients: list[Client] = []
 
-    async def start(verifier: Verifier | None = None, clock: Callable[[], float] = time.time) -> Client:
-        service = LicenceService(KeyStore(folder, clock()), verifier, clock)
+    async def start(
+        verifier: Verifier | None = None, clock: Callable[[], float] = time.time, proxies: tuple[str, ...] = ()
+    ) -> Client:
+        service = LicenceService(KeyStore(folder, clock()), verifier, clock, proxies)
         client = TestClient(TestServer(service.application))
         await client.start_server()
         clients.append(client)
@@ -106,6 +110,27 @@ async def test_who_asks_all_the_time_is_refused(connect: Connect) -> None:
     assert answers == [200] * 60 + [429] * 2
 
 
+async def test_viewers_behind_a_trusted_proxy_do_not_share_what_they_may_ask(connect: Connect) -> None:
+    client = await connect(clock=lambda: 1000.0, proxies=("127.0.0.0/8",))
+    for viewer in ("203.0.113.1", "203.0.113.2"):
+        headers = {"X-Forwarded-For": f"192.0.2.1, {viewer}"}
+        answers = [(await client.get(f"/keys/{KEY_ID}", headers=headers)).status for _ in range(61)]
+        assert answers == [200] * 60 + [429]
+
+
+async def test_request_that_does_not_come_to_its_end_is_given_up(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("origin.licences.service._BODY_TIMEOUT_S", 0.01)
+    client = await connect()
+    assert client.port is not None
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"POST /clearkey HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+    assert b" 408 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_key_files_that_come_later_are_found(connect: Connect, folder: Path) -> None:
     now = 1000.0
     client = await connect(clock=lambda: now)
@@ -144,6 +169,44 @@ async def test_where_tokens_are_asked_for_a_films_token_gets_its_keys(connect: C
         f"/keys/{KEY_ID}", params={"package": PACKAGE}, headers={"CTA-Common-Access-Token": right}
     )
     assert answer.status == 200
+
+
+async def test_without_a_token_nobody_learns_which_keys_there_are(connect: Connect, keys: Keys) -> None:
+    client = await connect(Verifier(keys))
+    asked = [{"kids": [kid(KEY_ID)]}, {"kids": [kid(OTHER)]}, {"kids": 1}]
+    assert [(await client.post("/clearkey", json=body)).status for body in asked] == [401] * 3
+    assert [(await client.get(f"/keys/{key_id}")).status for key_id in (KEY_ID, OTHER)] == [401] * 2
+
+
+async def test_token_of_one_film_opens_no_other_by_what_stands_for_the_package(connect: Connect, keys: Keys) -> None:
+    client = await connect(Verifier(keys))
+    access = Access(next(iter(keys)), 60.0)
+    token = access.token("/v1/film/", "session", access.expiry(time.time(), 60.0))
+    other = access.token(f"/v1/other/{PACKAGE}/", "session", access.expiry(time.time(), 60.0))
+    for package in (f"../other/{PACKAGE}", f"%2e%2e/other/{PACKAGE}", f"x/../../other/{PACKAGE}"):
+        answer = await client.get(f"/keys/{KEY_ID}", params={"package": package, "cat": other})
+        assert answer.status == 403
+    assert (await client.get(f"/keys/{KEY_ID}", params={"cat": token})).status == 200
+
+
+async def test_token_of_either_of_two_films_gets_the_key_that_they_share(
+    connect: Connect, keys: Keys, folder: Path
+) -> None:
+    (folder / "sequel.toml").write_text(key_file())
+    client = await connect(Verifier(keys))
+    access = Access(next(iter(keys)), 60.0)
+    for title, status in (("film", 200), ("sequel", 200), ("other", 403)):
+        token = access.token(f"/v1/{title}/{PACKAGE}/", "session", access.expiry(time.time(), 60.0))
+        answer = await client.get(f"/keys/{KEY_ID}", params={"package": PACKAGE, "cat": token})
+        assert answer.status == status
+
+
+async def test_token_that_is_good_once_is_refused(connect: Connect, keys: Keys) -> None:
+    client = await connect(Verifier(keys))
+    access = Access(next(iter(keys)), 60.0)
+    claims = {**access.claims("/v1/film/", "session", access.expiry(time.time(), 60.0)), CATREPLAY: 1}
+    answer = await client.get(f"/keys/{KEY_ID}", params={"cat": seal(claims, next(iter(keys)))})
+    assert answer.status == 403 and "good once only" in await answer.text()
 
 
 async def test_metrics_count_answers(connect: Connect) -> None:
