@@ -82,7 +82,10 @@ _DATABASE = "steering.sqlite"
 
 
 class Fleet:
-    """`folder` gets everything the network writes; `port` is where steering and its page listen (0: any)."""
+    """`folder` gets everything the network writes; `port` is where steering and its page listen (0: any).
+
+    With `token_keys`, a JWK Set, content is for holders of access tokens.
+    """
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class Fleet:
         appliances: int = 3,
         port: int = 0,
         ttl_s: int = STEERING_TTL_S,
+        token_keys: Path | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self.folder = folder = folder.resolve()
@@ -100,6 +104,7 @@ class Fleet:
         self.port = 0  # of all appliances
         self.control_url = ""  # of the demo's control; set before the start
         self._ttl_s = ttl_s
+        self._token_keys = str(token_keys or "")
         self._reporter = reporter or Reporter(quiet=True)
         self._logs = folder / "logs"
         self._storage = f"file://{folder / 'storage'}"
@@ -197,6 +202,7 @@ class Fleet:
             "poll_every": "500ms",
             "session_key": "of the local network",  # or a restart would make its sessions foreign
             "control": self.control_url,
+            "token_keys": self._token_keys,
             "journal": str(self.folder / "journal"),
             "decision_log": str(self.folder / "decisions.log"),
         }
@@ -287,6 +293,7 @@ class Fleet:
             "origin": self.origin_url,
             "peers": ",".join(self.url(peer) for peer in peers),
             "steering": self.steering_url,
+            "token-keys": self._token_keys,
             "workers": "1",
             "report-every": f"{REPORT_EVERY_S}s",
             "drain-limit": "2s",

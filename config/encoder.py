@@ -56,7 +56,7 @@ class EncoderSettings:
     film_cache: int = setting("200 GB", kind=BYTES, help="Room for films that a worker copies from --shared.")
     chunk_duration: float = setting("48s", kind=DURATION, help="Film time that one chunk covers.")
     protection: Path | None = setting(
-        "", kind=OPTIONAL_PATH, help="Encrypt with the keys of this key file or CPIX file."
+        "", kind=OPTIONAL_PATH, help="Encrypt with this key file or CPIX file, or TITLE.toml ... of this folder."
     )
     min_free_space: int = setting("512 MiB", kind=BYTES, help="Refuse to start a step with less free space than this.")
     dash_trick_mode: bool = setting("false", kind=FLAG, help="Offer the smallest rung for playing fast, in the MPD.")

@@ -51,6 +51,8 @@ def _x264(rung: Rung, crf: float, _: Colour) -> dict[str, Any]:
         "crf": f"{crf:g}",
         "x264-params": _joined(gop),
         "threads:v": _THREADS,
+        # Captions that films of broadcasters have within their pictures: playlists say that there are none.
+        "a53cc": 0,
     }
 
 

@@ -17,13 +17,12 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from config.units import show_bytes
 from encoder.errors import SourceError
-from encoder.steps import demand_space, key_of
+from encoder.steps import demand_space, key_of, try_lock
 from encoder.storage import download, open_storage
 
 _LOCK, _UNFINISHED = ".lock", ".tmp"
@@ -66,7 +65,7 @@ class FilmCache:
         for left in self._folder.glob(f"*{_UNFINISHED}"):
             film = left.name.removesuffix(_UNFINISHED).rpartition(".")[0]
             with left.with_name(film + _LOCK).open("a") as lock:
-                if film == locked or _try_lock(lock):
+                if film == locked or try_lock(lock):
                     left.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
@@ -81,7 +80,7 @@ class FilmCache:
             if there + size <= self._most_bytes:
                 return
             with path.with_name(path.name + _LOCK).open("a") as lock:
-                if _try_lock(lock):
+                if try_lock(lock):
                     path.unlink(missing_ok=True)
                     there -= other
 
@@ -116,11 +115,3 @@ def film_at(film: Path, settings: EncoderSettings, reporter: Reporter) -> Iterat
     # With its suffix: some containers are told by that.
     with cache.film(key_of(url, key, version) + film.suffix, size, fetch) as path:
         yield path
-
-
-def _try_lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -296,6 +296,11 @@ def check(package: Package) -> None:
         demand(0 <= rendition.init_size <= rendition.media_offset, f"{place}: init segment and media overlap")
         end = rendition.media_offset + sum(rendition.sizes)
         demand(end == files[rendition.file].size, f"{place}: segments end at {end}, not at the end of the file")
+    for signal in package.protection.signals if package.protection is not None else ():
+        place = f"what DRM system {signal.system!r} is told"
+        demand(KEY_ID_PATTERN.fullmatch(signal.key_id) is not None, f"{place}: key ID {signal.key_id!r}")
+        # One line of a playlist each; a line end would begin another.
+        demand(f"{signal.hls}{signal.hls_session}".isprintable(), f"{place}: a line end, or what cannot be shown")
     demand(package.poster == "" or package.poster in files, f"poster {package.poster!r} is not in the package")
     demand(package.trick_mode == "" or package.trick_mode in names, f"no rendition {package.trick_mode!r} to play fast")
     for name in _named(package):

@@ -87,7 +87,7 @@ def encode(
     if not 0.5 <= settings.segment_duration <= 30:
         found = f"{settings.segment_duration}s"
         raise ConfigError([Problem("settings", "segment_duration", found, "0.5s to 30s")])
-    ring = read_ring(settings.protection, reporter) if settings.protection is not None else None
+    ring = read_ring(settings.protection, title, reporter) if settings.protection is not None else None
     demand_film(film)
     beside = read_beside(film)
     for folder in (settings.work, out / title):
@@ -116,6 +116,8 @@ def encode(
                 reporter.say(f"{film} was encoded before, with the same settings and tools")
                 return finished
             steps = Steps(settings.work / digest[:32], settings.min_free_space)
+            if ring is not None:
+                steps.folder.chmod(0o700)  # the film is in there, in clear
             steps.sweep()
             reporter.keep_in(steps.folder)
             path = with_plain_name(film, steps.folder)

@@ -15,7 +15,6 @@ import functools
 import logging
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -176,7 +175,6 @@ class Tools:
                 process = self._start([*argv, f"--flagfile=/dev/fd/{reading}"], cwd, (reading,))
             finally:
                 os.close(reading)
-            _forbid_core_dump(process.pid)
             with contextlib.suppress(BrokenPipeError):  # it has failed before it read them, and says why
                 pipe.write(secret.encode())
         return process
@@ -204,12 +202,6 @@ class Tools:
 
 def _drain(stream: IO[bytes], tail: deque[str]) -> None:
     tail.extend(line.decode(errors="replace").rstrip() for line in stream)
-
-
-def _forbid_core_dump(pid: int) -> None:
-    """Of a tool that is about to read secrets: a core has all of its memory in it."""
-    with contextlib.suppress(ProcessLookupError, AttributeError):  # it has ended; or no Linux, nor `prlimit`
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _without_secrets(lines: Iterable[str], secret: str) -> list[str]:

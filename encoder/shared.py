@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +33,7 @@ from encoder.errors import CheckError, WorkerError
 from encoder.films import FilmCache
 from encoder.probe import film_url
 from encoder.process import full_disk_is_space_error
-from encoder.steps import Steps, demand_space
+from encoder.steps import Steps, demand_space, locked, try_lock
 from encoder.storage import download, open_storage
 from encoder.units import Place, SharedDisk
 
@@ -61,17 +64,16 @@ class SharedStorage:
             return
         # What a worker's own machine has, its own environment says.
         own = load(EncoderSettings, "encoder")
-        scratch = own.work / "scratch"
         with full_disk_is_space_error(own.work):
-            scratch.mkdir(parents=True, exist_ok=True)
-            demand_space(scratch, own.min_free_space)
+            own.work.mkdir(parents=True, exist_ok=True)
+            demand_space(own.work, own.min_free_space)
             films = FilmCache(own.work / "films", own.film_cache, own.min_free_space)
             with (
                 films.film(self.film_name, size, lambda path: self._fetch_film(path, size)) as film,
-                tempfile.TemporaryDirectory(dir=scratch) as folder,
+                _scratch(own.work) as folder,
             ):
-                make(film_url(film), Path(folder))
-                self._run(lambda storage: self._put(storage, step, Path(folder)))
+                make(film_url(film), folder)
+                self._run(lambda storage: self._put(storage, step, folder))
 
     def collect(self, step: str) -> None:
         def fetch(folder: Path) -> None:
@@ -156,6 +158,34 @@ def open_place(film: Path, name: str, steps: Steps, settings: EncoderSettings, r
     place = SharedStorage(settings.shared, settings.shared_s3_endpoint, kept.read_text(), name, steps.folder)
     place.share(film, reporter)
     return place
+
+
+@contextmanager
+def _scratch(work: Path) -> Iterator[Path]:
+    """A folder for one step on a worker, locked while it is in use: what killed workers left is removed."""
+    scratch = work / "scratch"
+    scratch.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        # Held until the new folder has its own lock.
+        with locked(work / "scratch.lock", lambda: None):
+            for left in scratch.iterdir():
+                with suppress(FileNotFoundError), _lock(left) as is_left:  # its worker may be removing it
+                    if is_left:
+                        shutil.rmtree(left, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(dir=scratch))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(_lock(folder))
+        yield folder
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Locks a folder; False if somebody else has."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield try_lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def _read_parts(storage: Any, key: str) -> list[Part] | None:

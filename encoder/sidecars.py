@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from encoder.languages import language_tag
-from encoder.source import TextStream
+from encoder.source import SUFFIXES, TextStream
 
 # Endings, and the codec that ffmpeg would call it.
 CAPTIONS = {".srt": "subrip", ".vtt": "webvtt", ".ttml": "ttml", ".dfxp": "ttml"}
@@ -62,9 +62,8 @@ def _words(film: str, name: str, names: list[str]) -> list[str]:
         return []
     for other in names:
         # "film.2.mkv" has "film.2.en.srt" to itself.
-        longer, dot, suffix = other.rpartition(".")
-        is_film = dot and f".{suffix.lower()}" not in CAPTIONS and suffix.lower() != "txt"
-        if is_film and longer.startswith(f"{stem}.") and name.startswith(f"{longer}."):
+        longer, _, suffix = other.rpartition(".")
+        if f".{suffix.lower()}" in SUFFIXES and longer.startswith(f"{stem}.") and name.startswith(f"{longer}."):
             return []
     return name[len(stem) + 1 :].split(".")
 

@@ -24,6 +24,11 @@ from encoder.package import Chapter
 
 # Containers whose index leads to any picture exactly; in others a seek lands where it lands.
 SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm"})
+# Of files that are films. A folder of them also holds captions, posters and notes.
+SUFFIXES = frozenset({
+    ".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+})  # fmt: skip
 # Readers of ffmpeg that find "video" in what nobody means as a film: text (as ANSI art), pictures, lists of files.
 _NOT_FILMS = frozenset({"tty", "image2", "hls", "dash", "concat", "concatf", "ffmetadata"})
 _TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"})
@@ -323,7 +328,7 @@ def _read_audio(stream: Mapping[str, Any]) -> AudioStream:
         channels=stream["channels"],
         sample_rate=int(stream.get("sample_rate", 0)),
         language=language_tag(tags.get("language", "")),
-        title=tags.get("title", ""),
+        title=_title(tags),
         default=bool(disposition.get("default")),
         layout=stream.get("channel_layout", ""),
         has_objects="Atmos" in stream.get("profile", ""),
@@ -338,7 +343,7 @@ def _read_text(stream: Mapping[str, Any]) -> TextStream:
         index=stream["index"],
         codec=stream["codec_name"],
         language=language_tag(tags.get("language", "")),
-        title=tags.get("title", ""),
+        title=_title(tags),
         default=bool(disposition.get("default")),
         forced=bool(disposition.get("forced")),
         roles=_roles(disposition, _TEXT_ROLES),
@@ -351,6 +356,11 @@ def _read_chapter(chapter: Mapping[str, Any]) -> Chapter:
 
 def _roles(disposition: Mapping[str, int], names: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(role for name, role in names.items() if disposition.get(name)))
+
+
+def _title(tags: Mapping[str, str]) -> str:
+    """On one line, whatever ends one; a menu shows no more."""
+    return " ".join(tags.get("title", "").split())
 
 
 def _tags(stream: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from config.units import show_bytes
 from encoder.errors import SpaceError
@@ -110,13 +111,20 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def try_lock(file: IO[str] | int) -> bool:
+    """Locks an open file or folder, unless somebody else has; the lock ends when it is closed, also by a kill."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Holds an exclusive lock on the file at `path`; `on_wait` is called if another process holds it now."""
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(file):
             on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -50,7 +50,9 @@ def shift_cues(webvtt: str, shift_s: float, duration_s: float) -> tuple[str, int
             continue
         moved = _shift(lines[timing], shift_s, duration_s)
         if moved is not None and any(line.strip() for line in lines[timing + 1 :]):
-            kept.append("\n".join([*lines[:timing], moved, *lines[timing + 1 :]]))
+            # An arrow in what is said would end the cue.
+            said = [line.replace("-->", "--&gt;") for line in lines[timing + 1 :]]
+            kept.append("\n".join([*lines[:timing], moved, *said]))
             cues += 1
     return "\n\n".join(kept) + "\n", cues
 

@@ -93,9 +93,7 @@ class Work:
                 self.place.collect(order.step)
                 parts.update(order.step, order.unit.seconds)
         except SeekAstray:
-            for future in submitted:
-                future.cancel()
-            wait(submitted)  # the workers are still needed
+            wait([future for future in submitted if not future.cancel()])  # the workers are still needed
             raise
         except BaseException:
             self.workers.give_up()
@@ -127,7 +125,8 @@ class _Parts:
 
     def update(self, part: str, done: float) -> None:
         with self._lock:
-            self._done[part] = done
+            # A cluster may tell of a piece after it is done, or begin it again.
+            self._done[part] = max(done, self._done.get(part, 0.0))
             self._bar.update(sum(self._done.values()))
 
 

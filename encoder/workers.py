@@ -6,7 +6,7 @@ A thread only waits for its tool, so threads are processes enough; a pool of pro
 from __future__ import annotations
 
 import os
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from config.encoder import CLUSTERS
@@ -58,19 +58,23 @@ class AnyExecutor:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._futures: list[Future[None]] = []
         self.versions = all_versions()
 
     def submit(self, order: Order, on_seconds: OnSeconds) -> Future[None]:
-        return self._executor.submit(fulfil_alone, order)
+        future = self._executor.submit(fulfil_alone, order)
+        self._futures.append(future)
+        return future
 
     def result(self, future: Future[None], order: Order) -> None:
         future.result()
 
     def give_up(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
+        # Not the executor: whose it is may have more for it.
+        wait([future for future in self._futures if not future.cancel()])
 
     def close(self) -> None:
-        pass  # whose it is may have more for it
+        pass
 
 
 def open_workers(workers: str, tools: Tools) -> Workers:

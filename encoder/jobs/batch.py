@@ -10,12 +10,7 @@ from typing import NamedTuple
 from encoder.errors import JobError
 from encoder.jobs.titles import name_of, shown, title_of
 from encoder.package import MANIFEST_NAME, TITLE_PATTERN
-
-# In a folder only these are films: it also holds captions, posters and notes. A file that is named is taken as it is.
-SUFFIXES = frozenset({
-    ".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-})  # fmt: skip
+from encoder.source import SUFFIXES
 
 
 class NamedFilm(NamedTuple):

@@ -210,7 +210,8 @@ def _attributes(system: etree._Element, playlist: str, tag: str, place: str) -> 
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
-    if len(lines) != 1 or not lines[0].startswith(tag) or "METHOD=SAMPLE-AES," not in lines[0] + ",":
+    is_one = len(lines) == 1 and lines[0].isprintable()
+    if not is_one or not lines[0].startswith(tag) or "METHOD=SAMPLE-AES," not in lines[0] + ",":
         raise ValueError(f"{place}: HLSSignalingData, expected one line {tag}METHOD=SAMPLE-AES,...")
     return lines[0].removeprefix(tag)
 

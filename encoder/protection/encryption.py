@@ -29,6 +29,8 @@ from encoder.work import Work
 
 # Sample entries: their fields before the first box (ISO/IEC 14496-12 12.1.3 and 12.2.3).
 _ENTRY_FIELDS = {"encv": 78, "enca": 28}
+# One block in ten of pictures, all of sound (ISO/IEC 23001-7 10.4).
+_PATTERNS = {"encv": 0x19, "enca": 0x00}
 
 
 def assign(ring: KeyRing, renditions: Sequence[Rendition], digest: str) -> dict[str, FileKey]:
@@ -108,7 +110,10 @@ def _demand_entry(init: bytes, name: str, file: FileKey) -> None:
     # Version and flags, a reserved byte, the pattern, isProtected, the size of IVs of samples, the key ID; and as there
     # are no such IVs, the size of the constant one and it.
     said = inside[track.body : track.end]
-    is_protected, iv_size, key_id = said[6], said[7], said[8:24].hex()
-    iv = said[25 : 25 + said[24]] if len(said) > 24 else b""
-    if is_protected != 1 or iv_size != 0 or key_id != file.key.key_id or iv != file.iv:
+    key_id = said[8:24].hex()
+    if key_id != file.key.key_id:
         raise CheckError(f"{name}: is encrypted with key {show_id(key_id)}, expected {show_id(file.key.key_id)}")
+    if said[5:8] != bytes((_PATTERNS[entries[0].kind], 1, 0)):
+        raise CheckError(f"{name}: pattern, protection and IV size {said[5:8].hex()}, expected those of {SCHEME}")
+    if said[24:] != bytes((len(file.iv),)) + file.iv:
+        raise CheckError(f"{name}: is encrypted with another IV than was given")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -12,16 +13,22 @@ from encoder.protection.cpix import parse_cpix
 from encoder.protection.keyfile import parse_key_file
 from encoder.protection.keys import KeyRing
 
+# Of the files in a folder of them, which are named after their titles.
+SUFFIXES = (".toml", ".json", ".xml")
 # The keys and signals of one title are some kilobytes.
 _LARGEST = 1024 * 1024
 
 
-def read_ring(path: Path, reporter: Reporter) -> KeyRing:
-    """The keys, and a word to the operator if others may read them too. Raises ProtectionError."""
-    data, mode = _read(path)
-    ring = _parse(data, path)
+def read_ring(path: Path, title: str, reporter: Reporter) -> KeyRing:
+    """The keys of a title, and a word to the operator if others may read them too. Raises ProtectionError.
+
+    `path` is its file, or a folder with one file for each title.
+    """
+    file = _of_title(path, title) if path.is_dir() else path
+    data, mode = _read(file)
+    ring = _parse(data, file)
     if mode & stat.S_IROTH:
-        reporter.say(f"every user of this machine may read the key file {path}; chmod 600 takes care of that")
+        reporter.say(f"every user of this machine may read the key file {file}; chmod 600 takes care of that")
     return ring
 
 
@@ -30,8 +37,18 @@ def read_keys(path: Path) -> KeyRing:
     return _parse(_read(path)[0], path)
 
 
+def _of_title(folder: Path, title: str) -> Path:
+    found = [file for suffix in SUFFIXES if (file := folder / f"{title}{suffix}").exists()]
+    if len(found) != 1:
+        names = " or ".join(f"{title}{suffix}" for suffix in SUFFIXES)
+        raise ProtectionError(f"the folder {folder} has {len(found)} key files for {title!r}, expected one: {names}")
+    return found[0]
+
+
 def _read(path: Path) -> tuple[bytes, int]:
     """What is in the file, and its mode. It may be a pipe, which is there once."""
+    # From now on there are keys in our memory, and soon in the packager's, which has this limit from us.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         with path.open("rb") as file:
             data, mode = file.read(_LARGEST + 1), os.fstat(file.fileno()).st_mode

@@ -17,6 +17,8 @@ from encoder.boxes import find, walk
 from encoder.errors import PackageError
 
 BLOCK = 16
+# Parameter sets, a slice's header and its few bytes for a picture that repeats the last: no picture to be seen.
+_LARGEST_IN_CLEAR = 1024
 _TFHD_BASE, _TFHD_DESCRIPTION, _TFHD_DURATION, _TFHD_SIZE = 0x01, 0x02, 0x08, 0x10
 _TRUN_OFFSET, _TRUN_FIRST_FLAGS, _TRUN_SIZE = 0x01, 0x04, 0x200
 _TRUN_FIELDS = (0x100, 0x200, 0x400, 0x800)  # of each sample, four bytes each
@@ -81,7 +83,10 @@ def _subsamples(senc: bytes, sizes: Sequence[int]) -> Iterator[list[tuple[int, i
             yield [(0, size)]
             continue
         (count,) = struct.unpack_from(">H", senc, at)
-        yield [struct.unpack_from(">HI", senc, at + 2 + 6 * number) for number in range(count)]
+        parts = [struct.unpack_from(">HI", senc, at + 2 + 6 * number) for number in range(count)]
+        if size > _LARGEST_IN_CLEAR and all(encrypted < BLOCK for _, encrypted in parts):
+            raise PackageError(f"a sample of {size} bytes, and all of them in clear")
+        yield parts
         at += 2 + 6 * count
 
 

@@ -30,6 +30,8 @@ _OTHER_TOLERANCE_S = 0.1
 _AUDIO_CODECS = ("mp4a.", "ac-3", "ec-3", "ac-4", "fLaC", "Opus", "opus", "alac")
 # Sample entries with parameter sets in the samples: Apple plays hvc1 only, and avc3 needs version 7 and goodwill.
 _IN_BAND = ("hev1", "avc3", "dvhe")
+# RFC 8216 section 4.1: none but line ends.
+_CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def broken_rules(master: str, documents: Mapping[str, str], package: Package) -> Iterator[Finding]:
@@ -58,6 +60,10 @@ def broken_rules(master: str, documents: Mapping[str, str], package: Package) ->
         yield from _media(name, documents, renditions, index)
     for entry in playlist.iframe_playlists:
         yield from _iframes(entry.uri, documents, index)
+    for data in playlist.session_data:
+        yield from _reaches(master, data.uri, index)
+    for entry in playlist.image_playlists:
+        yield from _pictures(entry.uri, documents, index)
     yield from _alignment([variant.uri for variant in playlist.playlists], documents)
 
 
@@ -65,6 +71,9 @@ def _header(name: str, text: str) -> Iterator[Finding]:
     lines = text.splitlines()
     if not lines or lines[0] != "#EXTM3U":
         yield Finding(name, f"begins with {lines[0][:20] if lines else 'nothing'!r}, expected #EXTM3U")
+    if control := _CONTROL.search(text):
+        line = text.count("\n", 0, control.start()) + 1
+        yield Finding(name, f"line {line}: a control character, which RFC 8216 section 4.1 forbids")
     versions = sum(line.startswith("#EXT-X-VERSION:") for line in lines)
     if versions != 1:
         yield Finding(name, f"has {versions} EXT-X-VERSION, expected 1")
@@ -89,6 +98,9 @@ def _groups(name: str, playlist: Any) -> Iterator[Finding]:
                 yield Finding(place, f"{count} members are called {label!r}, expected names of their own")
         if sum(media.default == "YES" for media in members) > 1:
             yield Finding(place, "several members are DEFAULT, expected one at most")
+        chosen = ((m.language, m.forced, m.characteristics) for m in members if m.autoselect == "YES")
+        if max(Counter(chosen).values(), default=1) > 1:
+            yield Finding(place, "a player cannot tell apart all members that are AUTOSELECT, as it should", False)
         for media in members:
             if media.default == "YES" and media.autoselect != "YES":
                 yield Finding(place, f"{media.name!r} is DEFAULT and not AUTOSELECT")
@@ -173,7 +185,7 @@ def _media(
     if rendition.kind != "text" and not playlist.segment_map:
         yield Finding(name, "has no EXT-X-MAP, which fragmented MP4 needs")
     for segment in playlist.segments:
-        yield from _reaches(name, segment, index)
+        yield from _segment(name, segment, index)
     length = sum(segment.duration for segment in playlist.segments)
     tolerance = _VIDEO_TOLERANCE_S if rendition.kind == "video" else _OTHER_TOLERANCE_S
     if abs(length - index.package.duration) > tolerance:
@@ -196,17 +208,21 @@ def _vod(name: str, playlist: Any) -> Iterator[Finding]:
         yield Finding(name, "a segment without any duration")
 
 
-def _reaches(name: str, segment: Any, index: PackageIndex) -> Iterator[Finding]:
-    """What a segment's URIs lead to."""
-    uris = [segment.uri, *([segment.init_section.uri] if segment.init_section is not None else [])]
-    for uri in uris:
-        try:
-            length = index.locate(uri).length
-        except PackageError as error:
-            yield Finding(name, str(error))
-            continue
-        if length == 0:
-            yield Finding(name, f"{uri} is empty")
+def _segment(name: str, segment: Any, index: PackageIndex) -> Iterator[Finding]:
+    yield from _reaches(name, segment.uri, index)
+    if segment.init_section is not None:
+        yield from _reaches(name, segment.init_section.uri, index)
+
+
+def _reaches(name: str, uri: str, index: PackageIndex) -> Iterator[Finding]:
+    """What a URI leads to."""
+    try:
+        length = index.locate(uri).length
+    except PackageError as error:
+        yield Finding(name, str(error))
+        return
+    if length == 0:
+        yield Finding(name, f"{uri} is empty")
 
 
 def _iframes(name: str, documents: Mapping[str, str], index: PackageIndex) -> Iterator[Finding]:
@@ -219,7 +235,7 @@ def _iframes(name: str, documents: Mapping[str, str], index: PackageIndex) -> It
     if not playlist.is_i_frames_only:
         yield Finding(name, "has no EXT-X-I-FRAMES-ONLY")
     for segment in playlist.segments:
-        yield from _reaches(name, segment, index)
+        yield from _segment(name, segment, index)
         length, _, offset = (segment.byterange or "").partition("@")
         if not offset:
             yield Finding(name, "an I-frame without a byte range")
@@ -227,6 +243,23 @@ def _iframes(name: str, documents: Mapping[str, str], index: PackageIndex) -> It
         size = index.file(segment.uri).size
         if int(offset) + int(length) > size:
             yield Finding(name, f"bytes {segment.byterange} of {segment.uri}, which has {size}")
+
+
+def _pictures(name: str, documents: Mapping[str, str], index: PackageIndex) -> Iterator[Finding]:
+    """Image Media Playlist Specification, version 0.4."""
+    if name not in documents:
+        yield Finding(name, "is named and not in the package")
+        return
+    yield from _header(name, documents[name])
+    playlist = m3u8.loads(documents[name])
+    yield from _vod(name, playlist)
+    if not playlist.is_images_only:
+        yield Finding(name, "has no EXT-X-IMAGES-ONLY")
+    for segment in playlist.segments:
+        yield from _reaches(name, segment.uri, index)
+    length = sum(segment.duration for segment in playlist.segments)
+    if abs(length - index.package.duration) > _OTHER_TOLERANCE_S:
+        yield Finding(name, f"lasts {length:.3f} s, expected {index.package.duration:.3f} s as the film")
 
 
 def _alignment(names: list[str], documents: Mapping[str, str]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def parse_request(body: bytes) -> list[str]:
     """The key IDs that a player asks for, in hex. Raises LicenceError."""
     try:
         request = msgspec.json.decode(body, type=_Request)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LicenceError(f'A licence request is JSON with key IDs in base64url, {{"kids": [...]}}: {error}') from None
     if request.type != "temporary":
         raise LicenceError(f"Licences are temporary here, not {request.type[:32]!r}.")

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from encoder.errors import ProtectionError
-from encoder.protection.keyring import read_keys
+from encoder.protection.keyring import SUFFIXES, read_keys
 from encoder.protection.keys import ContentKey, show_id
 
 # A folder is looked at at most so often, however many ask.
 LOOK_EVERY_S = 1.0
-_SUFFIXES = (".toml", ".json", ".xml")
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class KeyStore:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        return sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES) if path.is_dir() else [path]
+        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
     except OSError as error:
         raise ProtectionError(f"the keys in {path} cannot be read: {error.strerror}") from error
 

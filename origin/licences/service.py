@@ -133,11 +133,12 @@ class LicenceService:
 
     def _refusal(self, grant: Grant, request: web.Request, title: str) -> TokenError | None:
         named = request.query.get("package", "")
+        host, port = _host(request)
         asked = Asked(
             method="GET",  # as the film's files are asked for: tokens may be for reading only
             scheme=request.scheme,
-            host=request.url.host or "",
-            port=request.url.port or 0,
+            host=host,
+            port=port,
             path=f"/v1/{title}/{named if PACKAGE_PATTERN.fullmatch(named) else ''}/licence",
             query="",
             client=self._client(request),
@@ -180,6 +181,13 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise LicenceError("The licence request took too long to come.", status=408) from None
+
+
+def _host(request: web.Request) -> tuple[str, int]:
+    try:
+        return request.url.host or "", request.url.port or 0
+    except ValueError:
+        raise LicenceError("The request's Host is neither a name nor an address with a port.") from None
 
 
 def _headers(request: web.Request) -> dict[str, str]:

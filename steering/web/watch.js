@@ -94,20 +94,17 @@ async function play(film, create) {
   const { thumbnails } = film;
   const pictures = previews({ thumbnails, base: () => stats.base, onready: () => controls.repaint() });
   const controls = stage(root, video, pictures, film.chapters);
-  const player = await create(
-    video,
-    new URL(`${film[PLAYERS[chosen].manifest]}?session=${session}`, location.href).href,
-    {
-      goal: seconds("buffer") || usualGoal(film.duration),
-      start: query.has("t") ? Math.min(seconds("t"), film.duration) : -1,
-      session,
-      title,
-      licences: licences(film),
-      events: new URL("/cmcd", location.href).href,
-      cmcd: () => ({ token: stats.steering, host: stats.base && new URL(stats.base).host }),
-      say: (error) => heard(stats, error),
-    },
-  );
+  const manifest = new URL(`${film[PLAYERS[chosen].manifest]}?session=${session}`, location.href).href;
+  const player = await create(video, manifest, {
+    goal: seconds("buffer") || usualGoal(film.duration),
+    start: query.has("t") ? Math.min(seconds("t"), film.duration) : -1,
+    session,
+    title,
+    licences: await licences(film, manifest),
+    events: new URL("/cmcd", location.href).href,
+    cmcd: () => ({ token: stats.steering, host: stats.base && new URL(stats.base).host }),
+    say: (error) => heard(stats, error),
+  });
   controls.use(player);
   if (query.get("autoplay") === "1") {
     video.muted = true;

@@ -53,6 +53,23 @@ def test_film_of_one_picture_is_a_package_of_one_frame(film: Film, tmp_path: Pat
     assert len(decode_greys(folder / video.file)) == 1
 
 
+def test_captions_within_the_pictures_are_not_in_what_says_that_it_has_none(
+    film: Film, tools: Tools, tmp_path: Path, plain: EncoderSettings
+) -> None:
+    bare = film("bare.h264", "-f", "lavfi", "-i", pattern("96x64", seconds=0.4), *X264, "-bf", "0")
+    # CEA-608 as ATSC A/53 has it, in an SEI of every picture (ITU-T H.264 annex D).
+    message = bytes.fromhex("b50031") + b"GA94" + bytes.fromhex("0341fffc9420ff")
+    captions = b"\0\0\1\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    captioned = tmp_path / "captioned.h264"
+    captioned.write_bytes(re.sub(rb"(\x00\x00\x01[\x41\x61\x65])", lambda unit: captions + unit[1], bare.read_bytes()))
+    source = film("captioned.mp4", "-r", "25", "-i", str(captioned), "-c", "copy")
+    folder, manifest = encoded(source, tmp_path, plain)
+    shown = ("-v", "error", "-select_streams", "v", "-show_entries", "frame_side_data=side_data_type", "-of", "csv")
+    assert tools.ffprobe([*shown, str(source)]).count("A53") == 10
+    assert "A53" not in tools.ffprobe([*shown, str(folder / manifest.renditions[0].file)])
+    assert "CLOSED-CAPTIONS=NONE" in (folder / "master.m3u8").read_text()
+
+
 @pytest.fixture(scope="session")
 def changing(film: Film) -> Path:
     """Three pieces of 25 numbered frames: 96x64, twice as large, and of another shape."""

@@ -105,6 +105,10 @@ def test_each_block_has_its_own_digest() -> None:
     assert blocks == (hashlib.sha256(bytes(BLOCK_SIZE)).hexdigest(), hashlib.sha256(b"x" * 10).hexdigest())
 
 
+def told(**more: str) -> dict[str, object]:
+    return {"protection": {"scheme": "cbcs", "signals": [{"system": "own", "key_id": NAME, **more}]}}
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -113,6 +117,9 @@ def test_each_block_has_its_own_digest() -> None:
         ({"poster": "gone.jpg"}, "poster"),
         ({"files": []}, "is not in the package"),
         ({"duration": "long"}, "duration"),
+        (told(hls="a\n#EXT-X-ENDLIST"), "what DRM system 'own' is told: a line end"),
+        (told(hls_session="a\u2028"), "a line end"),
+        (told(key_id="film"), "key ID 'film'"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused_with_the_place(

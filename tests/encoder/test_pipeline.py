@@ -272,6 +272,34 @@ def test_captions_are_moved_to_the_films_zero_and_empty_tracks_left_out(
     assert any("no cues" in line for line in spoken.lines)
 
 
+ASS = """[Script Info]
+ScriptType: v4.00+
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+def test_captions_in_the_film_that_cannot_be_read_do_not_end_the_encode(
+    film: Film, tmp_path: Path, settings: EncoderSettings
+) -> None:
+    likes_time, other_letters, styled = (tmp_path / name for name in ("time.srt", "letters.srt", "letters.ass"))
+    likes_time.write_text("1\n00:00:01,000 --> 00:00:02,000\nThe train of\n12:30 --> 13:00\n\n")
+    other_letters.write_bytes("1\n00:00:01,000 --> 00:00:02,000\n你好\n\n".encode("gbk"))
+    styled.write_bytes(f"{ASS}Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,你好\n".encode("gbk"))
+    source = film(
+        "unreadable.mkv", "-f", "lavfi", "-i", pattern("96x64"), "-i", str(likes_time), "-i", str(other_letters),
+        "-i", str(styled), "-map", "0", "-map", "1", "-map", "2", "-map", "3",
+        "-c:v", "libx264", "-preset", "ultrafast", "-c:s", "copy", "-metadata:s:s:1", "language=chi",
+    )  # fmt: skip
+    spoken = Spoken()
+    folder, manifest = encoded(source, tmp_path, settings, spoken)
+    (text,) = manifest.of_kind("text")
+    assert "The train of\n12:30 --&gt; 13:00\n" in (folder / text.file).read_text()
+    assert any("stream 2 (subtitle, subrip) is left out: stream 2, line 3: byte 0xc4" in line for line in spoken.lines)
+    assert any("stream 3 (subtitle, ass) is left out: Invalid UTF-8" in line for line in spoken.lines)
+
+
 def test_odd_sizes_become_even_and_never_larger(
     film: Film, tmp_path: Path, settings: EncoderSettings, reporter: Reporter, tools: Tools
 ) -> None:

@@ -127,17 +127,3 @@ def test_packagers_unfinished_files_are_in_its_folder_for_nobody_else_to_read(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     tools.packager([f"in={grey_film},stream=video,output=out.mp4", "--mpd_output", "out.mpd"], cwd=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mpd"]
-
-
-def test_tool_that_reads_secrets_leaves_no_core(tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "packager"
-    tool.write_text(
-        f"#!{sys.executable}\n"
-        "import resource, sys\n"
-        "open(sys.argv[-1].removeprefix('--flagfile=')).read()\n"
-        "open('core', 'w').write(str(resource.getrlimit(resource.RLIMIT_CORE)))\n"
-    )
-    tool.chmod(0o755)
-    monkeypatch.setattr("encoder.process.packager_path", lambda: str(tool))
-    tools.packager([], cwd=tmp_path, flags="--keys=")
-    assert (tmp_path / "core").read_text() == "(0, 0)"

@@ -85,6 +85,22 @@ def never(film: str, folder: Path) -> None:
     raise AssertionError("a finished step was made again")
 
 
+def test_what_a_killed_worker_left_is_removed_and_what_another_works_on_is_not(
+    place: SharedStorage, tmp_path: Path
+) -> None:
+    left = tmp_path / "worker/scratch/left"
+    left.mkdir(parents=True)
+    (left / "chunk.mp4").write_bytes(b"half")
+
+    def make_two(film: str, folder: Path) -> None:
+        copy_film(film, folder)
+        place.make("step-1", copy_film)
+        assert (folder / "copy").exists()
+
+    place.make("step-0", make_two)
+    assert list((tmp_path / "worker/scratch").iterdir()) == []
+
+
 def test_step_is_made_from_the_stored_film_and_comes_back_whole(place: SharedStorage, tmp_path: Path) -> None:
     (tmp_path / "film").unlink()
     place.make("step-0", copy_film)

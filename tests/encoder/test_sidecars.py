@@ -40,6 +40,11 @@ def test_what_belongs_to_another_film_or_is_no_caption_is_left_alone() -> None:
     assert [one.name for one in find_captions("film.2.mkv", names)] == ["film.2.en.srt"]
 
 
+@pytest.mark.parametrize("other", ["film.en.idx", "film.en.ass", "film.en.nfo", "film.en.srt~", "film.en.jpg"])
+def test_only_a_film_has_captions_of_its_own(other: str) -> None:
+    assert [one.name for one in find_captions("film.mkv", ["film.mkv", "film.en.srt", other])] == ["film.en.srt"]
+
+
 def test_order_is_that_of_the_names_whatever_the_folder_gives() -> None:
     assert [one.name for one in find_captions("a.mkv", ["a.fr.srt", "a.de.srt"])] == ["a.de.srt", "a.fr.srt"]
 

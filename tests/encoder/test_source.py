@@ -124,6 +124,15 @@ def test_audio_and_captions_keep_language_title_and_flags() -> None:
     assert ["captions are pictures" in s or "codec is unknown" in s for s in source.left_out] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("written", "title"), [(" A\r\n\u2028B\x85 ", "A B"), ("\n ", ""), ("\U0001f408", "\U0001f408")]
+)
+def test_title_of_a_track_is_one_line(written: str, title: str) -> None:
+    sound = stream(1, "audio", "aac", channels=2, sample_rate="48000", tags={"title": written})
+    source = read(video(), sound, stream(2, "subtitle", "subrip", tags={"TITLE": written}))
+    assert (source.audios[0].title, source.texts[0].title) == (title, title)
+
+
 def test_transport_streams_and_avi_do_not_seek_exactly() -> None:
     assert read(video(), container="mov,mp4,m4a,3gp,3g2,mj2").is_seekable
     assert read(video(), container="matroska,webm").is_seekable

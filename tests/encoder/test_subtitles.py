@@ -57,6 +57,11 @@ def test_cues_that_players_find_are_moved_however_they_are_written(loose: str) -
     assert "Bye" not in loose or "\n\n00:00:04.500 --> 00:00:05.500\nBye\n" in moved
 
 
+def test_arrow_in_what_is_said_does_not_end_the_cue() -> None:
+    moved, count = shift_cues("WEBVTT\n\n00:01.000 --> 00:02.000\n12:30 --> 13:00\nleaves\n", 0, 10)
+    assert count == 1 and "\n12:30 --&gt; 13:00\nleaves\n" in moved
+
+
 @given(st.integers(0, 3_000_000), st.integers(1, 100_000), st.integers(-2_000_000, 2_000_000))
 def test_shift_there_and_back_is_no_shift(start: int, length: int, shift: int) -> None:
     def clock(at: int) -> str:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,21 @@ from config.loader import load
 from config.progress import Reporter
 from encoder.errors import EncodeError
 from encoder.pipeline import encode
+from encoder.process import OnSeconds, Tools
+from encoder.units import Order, SharedDisk, all_versions
+from encoder.workers import AnyExecutor
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    name = "nothing"
+    seconds = 1.0
+
+    def inputs(self) -> Sequence[str]:
+        return []
+
+    def make(self, tools: Tools, film: str, folder: Path, on_seconds: OnSeconds) -> None:
+        raise AssertionError("what was taken back was made")
 
 
 class ElsewhereExecutor(ThreadPoolExecutor):
@@ -35,6 +51,26 @@ def test_any_executor_makes_the_same_bytes(
         made = encode(grey_film, "film", tmp_path / "out there", there, reporter, executor=executor)
         assert executor.submit(int, "1").result() == 1  # ours it is not to close
     assert made.name == expected.name
+
+
+def test_encode_that_fails_takes_back_its_own_pieces_and_leaves_the_executor_to_its_owner(tmp_path: Path) -> None:
+    order = Order(Nothing(), "step", SharedDisk("film", tmp_path / "not there", 0), all_versions())
+    begun, end = threading.Event(), threading.Event()
+
+    def others() -> str:
+        begun.set()
+        end.wait(20)
+        return "others"
+
+    with ThreadPoolExecutor(1) as executor:
+        foreign = executor.submit(others)
+        assert begun.wait(20)
+        workers = AnyExecutor(executor)
+        ours = workers.submit(order, lambda seconds: None)
+        workers.give_up()
+        assert not foreign.done()
+        end.set()
+        assert ours.cancelled() and foreign.result(20) == "others" and executor.submit(int, "1").result(20) == 1
 
 
 @pytest.mark.parametrize("workers", ["0", "4", 4, "dask://host:8786", "tls://host:8786", "dask:///a/scheduler.json"])

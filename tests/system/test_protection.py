@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from collections.abc import AsyncIterator
 
@@ -17,9 +18,12 @@ from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder.pipeline import encode
 from encoder.process import ffmpeg_path
+from oca.tokens.grants import Verifier
+from oca.tokens.keys import parse_keys
 from origin.licences.keystore import KeyStore
 from origin.licences.service import LicenceService
 from tests.encoder.conftest import run_ffmpeg
+from tests.oca.tokens.keyring import MAC
 from tests.tools import needs_chromium, needs_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -52,7 +56,10 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
     sound = ["-f", "lavfi", "-i", "sine=d=8"]
     run_ffmpeg(*picture, *sound, "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", str(film))
     (folder / "keys").mkdir()
-    service = TestServer(LicenceService(KeyStore(folder / "keys", 0.0)).application)
+    token_keys = folder / "tokens.jwks"
+    token_keys.write_text(json.dumps({"keys": [MAC]}))
+    verifier = Verifier(parse_keys(token_keys.read_bytes(), "tokens.jwks"))
+    service = TestServer(LicenceService(KeyStore(folder / "keys", 0.0), verifier).application)
     await service.start_server()
     packages = []
     for title, digit in ((OPEN, "1"), (LOCKED, "2")):
@@ -68,8 +75,10 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
             protection=keys,
         )
         packages.append(await asyncio.to_thread(encode, film, title, folder / "out", settings, Reporter(quiet=True)))
-    (folder / f"{OPEN}.toml").rename(folder / "keys" / f"{OPEN}.toml")
-    async with Fleet(folder / "fleet", appliances=2) as fleet:
+    for title in (OPEN, LOCKED):
+        (folder / "keys" / f"{title}.toml").write_bytes((folder / f"{OPEN}.toml").read_bytes())
+    # Content and licences are for holders of access tokens.
+    async with Fleet(folder / "fleet", appliances=2, token_keys=token_keys) as fleet:
         for package in packages:
             await fleet.publish(package)
         await fleet.fill()

@@ -13,7 +13,10 @@ export async function create(video, url, options) {
   player.configure(shakaSettings(options));
   player.configure({ drm: { servers: options.licences } });
   player.getNetworkingEngine().registerRequestFilter((type, request) => {
-    if (type !== shaka.net.NetworkingEngine.RequestType.CMCD) return;
+    const { CMCD, LICENSE } = shaka.net.NetworkingEngine.RequestType;
+    // For ClearKey Shaka prefers the manifest's URL, which has no access token.
+    if (type === LICENSE) request.uris = [options.licences[request.drmInfo.keySystem] ?? request.uris[0]];
+    if (type !== CMCD) return;
     const report = { url: request.uris[0], body: new TextDecoder().decode(request.body) };
     const { url: target, body } = prepare(report, options.cmcd());
     request.uris = [target];

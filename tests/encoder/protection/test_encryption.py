@@ -156,6 +156,34 @@ def test_same_input_gives_the_same_bytes_and_other_keys_others(
     assert encode(grey_film, "film", tmp_path / "out", protected, reporter).name != first.name
 
 
+def test_encode_that_broke_off_goes_on_with_other_keys_and_its_work_is_for_nobody_else(
+    grey_film: Path, tmp_path: Path, protected: EncoderSettings, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("encoder.protection.encryption.demand_encrypted", die)
+        with pytest.raises(Killed):
+            encode(grey_film, "film", tmp_path / "out", protected, reporter)
+    (left,) = protected.work.glob("*/encrypted-*")
+    assert left.parent.stat().st_mode & 0o777 == 0o700
+    old, new = SECRETS[LOW], SECRETS[LOW][::-1]
+    (name,) = (path.name for path in left.glob("v*.mp4"))
+    frames = decrypted(left / name, old)
+    written(tmp_path, key_file().replace(old, new))
+    folder = encode(grey_film, "film", tmp_path / "out", protected, reporter)
+    assert decrypted(folder / name, new) == frames != decrypted(folder / name, old)
+
+
+def decrypted(path: Path, secret: str) -> bytes:
+    """What frames an independent reader of the keys finds: ffmpeg."""
+    return run_ffmpeg("-decryption_key", secret, "-i", str(path), "-f", "framemd5", "pipe:1")
+
+
 def test_playlists_and_mpd_say_how_to_get_licences(
     grey_film: Path, tmp_path: Path, protected: EncoderSettings, reporter: Reporter
 ) -> None:
@@ -240,6 +268,11 @@ def test_file_that_is_not_what_was_wanted_is_refused(
         demand_encrypted(folder / name, clear / name, FileKey(other, file.iv))
     with pytest.raises(CheckError, match="protection scheme 'cenc', expected cbcs"):
         demand_encrypted(damaged(folder / name, b"schm\0\0\0\0cbcs", b"schm\0\0\0\0cenc"), clear / name, file)
+    start = b"tenc\1\0\0\0\0"
+    with pytest.raises(CheckError, match="pattern, protection and IV size 000100, expected those of cbcs"):
+        demand_encrypted(damaged(folder / name, start + b"\x19", start + b"\x00"), clear / name, file)
+    with pytest.raises(CheckError, match="with another IV than was given"):
+        demand_encrypted(folder / name, clear / name, file._replace(iv=bytes(16)))
     with pytest.raises(CheckError, match="does not say how"):
         demand_encrypted(damaged(folder / name, b"tenc", b"skip"), clear / name, file)
 

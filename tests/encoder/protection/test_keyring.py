@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from config.progress import Reporter
 from encoder.errors import ProtectionError
 from encoder.protection.keyring import read_keys, read_ring
-from tests.encoder.protection.rings import LOW, content_key, cpix, key_file
+from tests.encoder.protection.rings import HIGH, LOW, content_key, cpix, key_file
 
 BOM = b"\xef\xbb\xbf"
 
@@ -36,8 +38,30 @@ def test_a_pipe_is_a_key_file(tmp_path: Path, reporter: Reporter) -> None:
     os.mkfifo(pipe, 0o600)
     writer = threading.Thread(target=pipe.write_text, args=(key_file(),))
     writer.start()
-    assert read_ring(pipe, reporter).keys[0].key_id == LOW
+    assert read_ring(pipe, "film", reporter).keys[0].key_id == LOW
     writer.join()
+
+
+def test_folder_has_one_file_for_each_title(tmp_path: Path, reporter: Reporter) -> None:
+    (tmp_path / "film.toml").write_text(key_file())
+    (tmp_path / "other.xml").write_bytes(cpix(content_key(HIGH)))
+    assert read_ring(tmp_path, "film", reporter).keys[0].key_id == LOW
+    assert read_ring(tmp_path, "other", reporter).keys[0].key_id == HIGH
+    with pytest.raises(ProtectionError, match="has 0 key files for 'third', expected one: third"):
+        read_ring(tmp_path, "third", reporter)
+    (tmp_path / "film.json").write_text("{}")
+    with pytest.raises(ProtectionError, match="has 2 key files for 'film'"):
+        read_ring(tmp_path, "film", reporter)
+
+
+def test_who_has_read_keys_leaves_no_core_and_nor_do_its_tools(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(key_file())
+    script = (
+        "import pathlib, subprocess, sys; from encoder.protection.keyring import read_keys\n"
+        "read_keys(pathlib.Path(sys.argv[1])); subprocess.run(['sh', '-c', 'ulimit -c'])"
+    )
+    said = subprocess.run([sys.executable, "-c", script, tmp_path / "keys"], check=True, capture_output=True)
+    assert said.stdout == b"0\n"
 
 
 def test_file_that_is_not_text_is_refused_by_an_error_that_does_not_hold_it(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ def test_samples_shorter_than_a_block_are_in_clear_by_the_standard() -> None:
     assert not is_encrypted(read_segment(segment(bytes(31), [15, 16])), bytes(31))
 
 
+def test_sample_of_a_picture_that_is_said_to_be_in_clear_is_refused() -> None:
+    small, large = subsamples([(1000, 15)]), subsamples([(2000, 15)])
+    assert read_segment(segment(bytes(1015), [1015], small)).ranges == ((1000, 15),)
+    with pytest.raises(PackageError, match="a sample of 2015 bytes, and all of them in clear"):
+        read_segment(segment(bytes(2015), [2015], large))
+
+
 @pytest.mark.parametrize(
     "damaged",
     [

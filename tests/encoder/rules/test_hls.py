@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from encoder.manifests import multivariant
+from encoder.package import StoredFile
 from encoder.rules.hls import broken_rules
+from encoder.sheets import PLAYLIST, image_playlist, plan_thumbnails
 from tests.encoder.rules.film import MASTER, PACKAGE, playlists
 
 V720, IFRAMES = "v720.m3u8", "v720-iframes.m3u8"
@@ -25,6 +29,8 @@ def test_our_own_playlists_keep_every_rule() -> None:
     ("name", "before", "after", "complaint"),
     [
         (MASTER, "#EXTM3U\n", "", "expected #EXTM3U"),
+        (MASTER, "English", "Eng\x85lish", "a control character, which RFC 8216 section 4.1 forbids"),
+        (MASTER, 'LANGUAGE="de"', 'LANGUAGE="en"', "a player cannot tell apart"),
         (MASTER, "#EXT-X-VERSION:7\n", "", "has 0 EXT-X-VERSION"),
         (MASTER, "AVERAGE-BANDWIDTH", "X-BANDWIDTH", "has no AVERAGE-BANDWIDTH, which Apple demands"),
         (MASTER, 'CODECS="', 'X-CODECS="', "has no CODECS"),
@@ -57,6 +63,30 @@ def test_our_own_playlists_keep_every_rule() -> None:
 )
 def test_broken_rule_is_told(name: str, before: str, after: str, complaint: str) -> None:
     found = broken(name, before, after)
+    assert any(complaint in says for says in found), found
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "complaint"),
+    [
+        (PLAYLIST, "#EXT-X-IMAGES-ONLY\n", "", "has no EXT-X-IMAGES-ONLY"),
+        (PLAYLIST, "thumbnails-1.jpg", "thumbnails-2.jpg", "has no file 'thumbnails-2.jpg'"),
+        (PLAYLIST, "#EXTINF:10.010", "#EXTINF:9.010", "lasts 9.010 s, expected 10.010 s as the film"),
+        (MASTER, 'URI="thumbnails.m3u8"', 'URI="pictures.m3u8"', "pictures.m3u8: is named and not in the package"),
+        (MASTER, 'URI="chapters.json"', 'URI="parts.json"', "has no file 'parts.json'"),
+    ],
+)
+def test_chapters_and_pictures_that_lead_nowhere_are_told(name: str, before: str, after: str, complaint: str) -> None:
+    thumbnails = plan_thumbnails(1280, 720, PACKAGE.duration)
+    files = [StoredFile(name, 100, "", ()) for name in (PLAYLIST, "thumbnails-1.jpg", "chapters.json")]
+    package = msgspec.structs.replace(
+        PACKAGE, thumbnails=thumbnails, chapters_json="chapters.json", files=(*PACKAGE.files, *files)
+    )
+    texts = {**playlists(), MASTER: multivariant(package), PLAYLIST: image_playlist(thumbnails, package.duration)}
+    assert list(broken_rules(MASTER, texts, package)) == []
+    assert before in texts[name]
+    texts[name] = texts[name].replace(before, after)
+    found = [str(finding) for finding in broken_rules(MASTER, texts, package)]
     assert any(complaint in says for says in found), found
 
 

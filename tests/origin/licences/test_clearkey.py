@@ -44,6 +44,7 @@ def test_licence_is_a_jwk_set() -> None:
         (b"[]", "A licence request is JSON"),
         (b'{"kids": "x"}', "A licence request is JSON"),
         (b"\xff\xfe", "A licence request is JSON"),
+        (b'{"x":' + b"[" * 8000, "A licence request is JSON"),
         (asked(), "1 to 64 key IDs, found 0"),
         (asked(*[kid(KEY.key_id)] * 65), "1 to 64 key IDs, found 65"),
         (asked("AAAA"), "A key ID is 16 bytes in base64url, found 'AAAA'"),

@@ -201,6 +201,15 @@ async def test_token_of_either_of_two_films_gets_the_key_that_they_share(
         assert answer.status == status
 
 
+async def test_host_that_is_none_is_a_bad_request(connect: Connect, keys: Keys) -> None:
+    client = await connect(Verifier(keys))
+    access = Access(next(iter(keys)), 60.0)
+    token = access.token("/v1/film/", "session", access.expiry(time.time(), 60.0))
+    for host in ("a:b", "a:65536"):
+        answer = await client.get(f"/keys/{KEY_ID}", params={"cat": token}, headers={"Host": host})
+        assert answer.status == 400 and "Host" in await answer.text()
+
+
 async def test_token_that_is_good_once_is_refused(connect: Connect, keys: Keys) -> None:
     client = await connect(Verifier(keys))
     access = Access(next(iter(keys)), 60.0)
