@@ -185,6 +185,9 @@ def read_mpd(text: str, url: str) -> Presentation:
     tracks: list[Track] = []
     relative: dict[str, Stream] = {}
     for adaptation in mpd.periods[0].adaptation_sets or ():
+        # Pictures for a seek bar are not played, and what asks for more than is known here is not for this player.
+        if adaptation.content_type == "image" or adaptation.essential_properties:
+            continue
         for representation in adaptation.representations:
             relative[representation.id] = _dash_stream(adaptation, representation, mpd, url)
         bandwidths = {representation.id: representation.bandwidth for representation in adaptation.representations}

@@ -25,5 +25,5 @@ def is_alive(process_id: int) -> bool:
     """False also for a process that ended and that nobody has waited for yet."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second, if it ends between opening and reading
         return False

@@ -78,6 +78,18 @@ def test_an_mpd_lists_tracks_pathways_and_steering() -> None:
     assert read.playlist_url("a", "hi") == ""
 
 
+def test_pictures_and_what_is_for_others_are_no_tracks_of_an_mpd() -> None:
+    pictures = (
+        '<AdaptationSet contentType="image" mimeType="image/jpeg"><SegmentTemplate media="$Number$.jpg" duration="10"/>'
+        '<Representation id="thumbnails" bandwidth="9"/></AdaptationSet>'
+    )
+    trick = (
+        '<AdaptationSet contentType="video"><EssentialProperty schemeIdUri="http://dashif.org/guidelines/trickmode"/>'
+        '<Representation id="trick" bandwidth="9"/></AdaptationSet>'
+    )
+    assert read_mpd(MPD.replace("</Period>", f"{pictures}{trick}</Period>"), URL).tracks == read_mpd(MPD, URL).tracks
+
+
 def test_an_mpds_stream_is_its_timeline_on_the_pathway() -> None:
     stream = read_mpd(MPD, URL).stream("a", "lo")
     assert stream.init_url == "http://a/p/lo/init.mp4"
