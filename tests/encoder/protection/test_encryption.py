@@ -300,8 +300,8 @@ def test_silence_and_black_of_less_than_a_block_are_no_reason_to_refuse_a_film(
     film: Film, tmp_path: Path, protected: EncoderSettings, reporter: Reporter
 ) -> None:
     silent = film(
-        "silent.mp4", "-f", "lavfi", "-i", "color=black:s=64x36:r=25:d=3", "-f", "lavfi", "-i", "anullsrc", "-shortest",
-        "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac",
+        "black-and-silent.mp4", "-f", "lavfi", "-i", "color=black:s=64x36:r=25:d=3",
+        "-f", "lavfi", "-i", "anullsrc", "-shortest", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac",
     )  # fmt: skip
     folder = encode(silent, "film", tmp_path / "out", protected, reporter)
     assert {one.key_id for one in decode(folder).renditions} == {LOW, SOUND}
