@@ -154,7 +154,7 @@ _INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C fo
 class _MacKey(Key):
     """HMAC (RFC 2104), whose two hashes begin with the same block for each message.
 
-    They are prepared once and copied: 0.6 us for a token, where `hmac.digest` takes 1.4.
+    They are prepared once and copied: `hmac.digest` makes them anew each time, which takes longer than all the rest.
     """
 
     __slots__ = ("_inner", "_outer", "_size")

@@ -1,7 +1,7 @@
 """Who holds what: for each package a bit of each appliance, so that one byte says it of a whole cluster.
 
 A session asks of some eight appliances whether they hold its package. In a dictionary of each appliance's own that is
-ten times as many cache lines, and at the size of a fleet none of them is in any cache. A fleet of 6,000 sites takes
+many more cache lines, and at the size of a fleet none of them is in any cache. A fleet of 6,000 sites takes
 6 kB for each package that somebody holds.
 
 Pure.
@@ -33,10 +33,6 @@ class Holdings:
     def part(self, package: str) -> bytes | bytearray | None:
         """By block, a bit of each appliance that holds some files, perhaps all that matter; None if nobody does."""
         return self._part.get(package)
-
-    def __len__(self) -> int:
-        """Packages that somebody holds something of."""
-        return len(self._holders)
 
     def make_room(self, blocks: int) -> None:
         """For appliances of so many blocks."""
