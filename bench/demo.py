@@ -28,9 +28,9 @@ from config.encoder import EncoderSettings
 from config.progress import Reporter
 from config.units import show_bytes, show_duration
 from encoder.errors import PackageError
+from encoder.film.probe import demand_film
 from encoder.package import MANIFEST_NAME, TITLE_PATTERN, decode
 from encoder.pipeline import encode
-from encoder.probe import demand_film
 from fill.ledger.reading import Ledger
 from fill.ledger.reasons import MISSES
 

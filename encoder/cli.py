@@ -17,14 +17,14 @@ from config.options import settings_options
 from config.progress import Reporter
 from config.units import show_bytes, show_duration, show_rate
 from encoder import package
-from encoder.films import film_at
 from encoder.jobs import cli as jobs
 from encoder.jobs.batch import find_films
 from encoder.jobs.states import Request
 from encoder.package import Package
+from encoder.packages.publishing import publish as publish_folder
 from encoder.pipeline import encode as encode_film
-from encoder.publishing import publish as publish_folder
 from encoder.report.write import report_path
+from encoder.running.films import film_at
 
 
 class _FilmOrCommand(click.Group):

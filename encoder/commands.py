@@ -16,14 +16,16 @@ from typing import Any
 
 import ffmpeg
 
-from encoder import encoders, poster, sync
-from encoder.chunks import Chunk, Plan, seek_time
-from encoder.codec import H264
-from encoder.colour import Colour
-from encoder.ladder import Rung
+from encoder.film.colour import Colour
+from encoder.film.source import AudioStream, Source, TextStream, VideoStream
 from encoder.package import Poster, Thumbnails
-from encoder.soundtracks import LAYOUTS, PASSED_THROUGH, Soundtrack
-from encoder.source import AudioStream, Source, TextStream, VideoStream
+from encoder.pictures import poster
+from encoder.sound import sync
+from encoder.sound.soundtracks import LAYOUTS, PASSED_THROUGH, Soundtrack
+from encoder.video import encoders
+from encoder.video.chunks import Chunk, Plan, seek_time
+from encoder.video.codec import H264
+from encoder.video.ladder import Rung
 
 AUDIO_RATE = 48_000
 # Samples of an AAC-LC frame.
@@ -139,7 +141,7 @@ def _branches(stream: Any, count: int) -> list[Any]:
 
 
 def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: str) -> list[str]:
-    """How much each frame of a chunk differs from the one before, as encoder/shots.py reads it."""
+    """How much each frame of a chunk differs from the one before, as encoder/per_title/shots.py reads it."""
     stream = _chunk_frames(film, source, plan, chunk)
     # Cuts show in small pictures as well, and comparing those takes a tenth of the time.
     stream = stream.filter("scale", _SCORED_WIDTH, -2, flags="bilinear+accurate_rnd+bitexact").filter(
@@ -150,7 +152,7 @@ def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: st
 
 
 def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
-    """Exactly the frames of a chunk (see encoder/chunks.py), timed 0, 1, 2 ... in frames.
+    """Exactly the frames of a chunk (see encoder/video/chunks.py), timed 0, 1, 2 ... in frames.
 
     Of a film that is not cut, its pictures as they come: `_counted` makes frames of them when all else is done.
     """
@@ -346,7 +348,7 @@ def audio(film: str, source: Source, track: Soundtrack, gain_db: float, output: 
 
 
 def loudness(film: str, source: Source, track: Soundtrack, output: str) -> list[str]:
-    """How loud a track is from second to second (EBU R 128), as encoder/soundtracks.py reads it."""
+    """How loud a track is from second to second (EBU R 128), as encoder/sound/soundtracks.py reads it."""
     sound = _sound(film, source, track).filter("ebur128", metadata=1, peak="true", framelog="quiet")
     return _arguments(sound.filter("ametadata", mode="print", file=output).output("-", f="null"))
 
@@ -369,7 +371,7 @@ def _sound(film: str, source: Source, track: Soundtrack) -> Any:
 
 
 def sound_piece(file: str, stream: str, zero_s: float, at_s: float) -> list[str]:
-    """Some seconds of a track from `at_s` after `zero_s` of its clock, as encoder/sync.py compares it; to stdout."""
+    """Some seconds of a track from `at_s` after `zero_s` of its clock, as encoder/sound/sync.py compares; to stdout."""
     start_s = zero_s + at_s
     seek = ["-seek_timestamp", "1", "-ss", f"{start_s:.6f}"] if at_s else []
     resampled = f"aresample={sync.RATE}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"

@@ -25,11 +25,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from encoder.colour import CICP
-from encoder.gzipped import SharedEnd
+from encoder.film.colour import CICP
 from encoder.package import INIT_NAME, Package, Protection, Rendition
-from encoder.sheets import image_set, image_stream
-from encoder.signalling import NAMESPACES, content_protection, hls_keys, hls_session_keys
+from encoder.packages.gzipped import SharedEnd
+from encoder.packages.signalling import NAMESPACES, content_protection, hls_keys, hls_session_keys
+from encoder.pictures.sheets import image_set, image_stream
 
 # EXT-X-MAP outside of I-frame playlists needs version 6, and 7 is what fMP4 with everything used here asks
 # (RFC 8216 section 7).

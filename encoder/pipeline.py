@@ -3,8 +3,8 @@
     film -> read -> [remux] -> shots -> chunks -> join -> package -> verify -> pictures -> out/{title}/{package}/
                             -> sounds, captions --/
 
-Everything in between lives in `{work}/{digest of the film}/` (see encoder/steps.py). Killed at any point, the same
-command finishes what is left; the same film gives the same bytes, so the package has the same name.
+Everything in between lives in `{work}/{digest of the film}/` (see encoder/running/steps.py). Killed at any point, the
+same command finishes what is left; the same film gives the same bytes, so the package has the same name.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from config.encoder import EncoderSettings
 from config.errors import ConfigError, Problem
 from config.progress import Reporter
 from config.units import show_duration
-from encoder import chapters, commands, manifests, package, packaging, verify
-from encoder.beside import Beside, read_beside
-from encoder.builds import demand_encoders
-from encoder.captions import make_captions
-from encoder.chunks import Plan
-from encoder.codec import AV1, H264, Codec, chosen
+from encoder import commands, manifests, package
+from encoder.captions import chapters
+from encoder.captions.beside import Beside, read_beside
+from encoder.captions.step import make_captions
 from encoder.errors import EncodeError, PackageError, SourceError, ToolError
-from encoder.hdr import check_colour
-from encoder.ladder import Rung, fits, keeps_hdr, ladder
+from encoder.film.hdr import check_colour
+from encoder.film.probe import demand_film, film_url, read_film, with_plain_name
+from encoder.film.source import Source
 from encoder.package import Chapter, Package, Protection, Rendition, StoredFile
-from encoder.packaging import FileIndex
-from encoder.pictures import make_pictures, read_pictures
-from encoder.probe import demand_film, film_url, read_film, with_plain_name
-from encoder.process import Tools, full_disk_is_space_error, versions
+from encoder.packages import renditions, verify
+from encoder.packages.renditions import FileIndex
+from encoder.per_title.scoring import demand_vmaf
+from encoder.per_title.search import Found, divide, find_ladder
+from encoder.pictures.step import make_pictures, read_pictures
 from encoder.protection.arguments import SCHEME
 from encoder.protection.encryption import assign, encrypt
 from encoder.protection.keyring import read_ring
@@ -49,16 +49,18 @@ from encoder.protection.keys import KeyRing, Track
 from encoder.report.costs import Metered
 from encoder.report.facts import Search
 from encoder.report.write import Encoded, write_report
-from encoder.scoring import demand_vmaf
-from encoder.search import Found, divide, find_ladder
-from encoder.shared import open_place
-from encoder.sounds import MadeSound, SoundEncode, read_sound
-from encoder.soundtracks import first_to_play, soundtracks
-from encoder.source import Source
-from encoder.steps import Steps, demand_space, key_of, locked, sync, sync_folder
-from encoder.video import make_video, read_quality
-from encoder.work import FILM, RECIPE, Work
-from encoder.workers import AnyExecutor, Workers, open_workers
+from encoder.running.process import Tools, full_disk_is_space_error, versions
+from encoder.running.shared import open_place
+from encoder.running.steps import Steps, demand_space, key_of, locked, sync, sync_folder
+from encoder.running.work import FILM, RECIPE, Work
+from encoder.running.workers import AnyExecutor, Workers, open_workers
+from encoder.sound.soundtracks import first_to_play, soundtracks
+from encoder.sound.units import MadeSound, SoundEncode, read_sound
+from encoder.video.builds import demand_encoders
+from encoder.video.chunks import Plan
+from encoder.video.codec import AV1, H264, Codec, chosen
+from encoder.video.ladder import Rung, fits, keeps_hdr, ladder
+from encoder.video.rungs import make_video, read_quality
 
 _READ_SIZE = 1024 * 1024
 # What a rung takes on average, as a share of its cap; only to ask beforehand whether the disk may hold the result.
@@ -370,19 +372,19 @@ class _Job:
     def _tracks(self, packaged: Path, sounds: Sequence[MadeSound]) -> list[_Track]:
         codecs: dict[str, str] = {}
         for mpd in sorted(packaged.glob("*.mpd")):
-            codecs |= packaging.read_codecs(mpd.read_bytes())
+            codecs |= renditions.read_codecs(mpd.read_bytes())
         tracks = []
         for rung in self.rungs:
-            index = packaging.read_index(packaged / f"{rung.name}.mp4")
+            index = renditions.read_index(packaged / f"{rung.name}.mp4")
             video_range = self.work.source.video.colour.video_range
-            rendition = packaging.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"], video_range)
+            rendition = renditions.video_rendition(rung, self.plan, index, codecs[f"{rung.name}.mp4"], video_range)
             tracks.append(_Track(rendition, index))
         streams = self.work.source.audios
         default = streams[first_to_play(streams)] if streams else None
         for made in sounds:
             file = f"{made.track.name}.mp4"
-            index = packaging.read_index(packaged / file)
-            rendition = packaging.audio_rendition(made, index, codecs[file], default=made.track.stream is default)
+            index = renditions.read_index(packaged / file)
+            rendition = renditions.audio_rendition(made, index, codecs[file], default=made.track.stream is default)
             tracks.append(_Track(rendition, index, made.sound.frame))
         return tracks
 
@@ -495,9 +497,9 @@ class _Job:
             for number, track in enumerate(tracks, 1)
             if (folder / f"t{number}.vtt").exists()
         ]
-        defaults = packaging.only_first([track.default for _, track, _ in there], at_least_one=False)
+        defaults = renditions.only_first([track.default for _, track, _ in there], at_least_one=False)
         return [
-            packaging.text_rendition(number, track, path.stat().st_size, self.plan, default=default)
+            renditions.text_rendition(number, track, path.stat().st_size, self.plan, default=default)
             for (number, track, path), default in zip(there, defaults, strict=True)
         ]
 

@@ -20,7 +20,7 @@ from bench.browser.screens import PLAYERS, Screen, close_all, on_each, open_scre
 from bench.demo import CLIP, cache_folder, encode_films
 from bench.fleet import STEERING_TTL_S, Fleet
 from config.progress import Reporter
-from encoder.process import ffmpeg_path
+from encoder.running.process import ffmpeg_path
 
 TITLE = "test-film"
 FILM_S = 44.0

@@ -24,7 +24,7 @@ from bench.rows import Row, tables
 from config.encoder import PRESETS, EncoderSettings
 from config.errors import NearcastError
 from config.progress import Reporter, is_terminal
-from encoder.process import Tools
+from encoder.running.process import Tools
 
 _QUICK = Limits(seconds=4.0, lines=540)
 

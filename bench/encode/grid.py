@@ -10,10 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from bench.encode.subjects import Made, Rung, keyframe_arguments, media_bytes
-from encoder.probe import film_url
-from encoder.process import Tools
+from encoder.film.probe import film_url
+from encoder.film.source import Source
 from encoder.report.costs import cpu_s
-from encoder.source import Source
+from encoder.running.process import Tools
 
 FACTORS = (15, 18, 21, 24, 27, 30, 33, 36, 39)
 

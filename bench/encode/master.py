@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from encoder.ladder import display_size, output_rate
-from encoder.probe import film_url
-from encoder.process import Tools
-from encoder.source import Source
+from encoder.film.probe import film_url
+from encoder.film.source import Source
+from encoder.running.process import Tools
+from encoder.video.ladder import display_size, output_rate
 
 # VMAF v0.6.1 knows nothing but BT.709: as the product shows HDR to screens that cannot.
 _TONE_MAPPED = (

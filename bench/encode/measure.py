@@ -43,9 +43,9 @@ from bench.rows import OURS, Row
 from config.encoder import EncoderSettings
 from config.errors import NearcastError
 from config.progress import Reporter
-from encoder.ladder import candidate_sizes
-from encoder.probe import read_film
-from encoder.process import Tools
+from encoder.film.probe import read_film
+from encoder.running.process import Tools
+from encoder.video.ladder import candidate_sizes
 
 AV1, APPLE, APPLE_SAME, ONE_FACTOR = f"{OURS} av1", "apple", "apple, our keyframes", "one factor"
 _CORES = 2

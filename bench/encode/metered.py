@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from config.progress import Bar, Reporter
 from encoder.report import costs
 
-_TOOLS = logging.getLogger("encoder.process")
+_TOOLS = logging.getLogger("encoder.running.process")
 
 
 class Metered(costs.Metered):

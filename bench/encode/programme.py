@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from encoder.ladder import display_size
-from encoder.probe import film_url, read_film
-from encoder.process import Tools
+from encoder.film.probe import film_url, read_film
+from encoder.running.process import Tools
+from encoder.video.ladder import display_size
 
 # Of each clip: enough for a shot or two, and few enough that a programme is soon encoded.
 _EACH_S = 6

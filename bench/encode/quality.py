@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import BenchError
-from encoder.process import Tools
+from encoder.running.process import Tools
 
 _MODELS = ("version=vmaf_v0.6.1\\:name=vmaf", "version=vmaf_v0.6.1neg\\:name=neg")
 

@@ -18,11 +18,11 @@ from bench.encode.memory import PeakMemory
 from bench.encode.subjects import Made, Rung
 from bench.errors import BenchError
 from encoder.errors import ToolError
-from encoder.packaging import read_index
-from encoder.probe import read_film
-from encoder.process import Tools
+from encoder.film.probe import read_film
+from encoder.film.source import Source
+from encoder.packages.renditions import read_index
 from encoder.report.costs import cpu_s
-from encoder.source import Source
+from encoder.running.process import Tools
 
 SUBJECT = "shaka-streamer"
 _LONGEST_S = 4.0

@@ -16,14 +16,14 @@ from bench.encode.metered import Metered
 from bench.rows import OURS
 from config.encoder import EncoderSettings
 from encoder import package
-from encoder.codec import CODECS
 from encoder.errors import ToolError
-from encoder.ladder import display_size
+from encoder.film.source import Source
 from encoder.package import Package
 from encoder.pipeline import encode
-from encoder.process import Tools
 from encoder.report.costs import cpu_s
-from encoder.source import Source
+from encoder.running.process import Tools
+from encoder.video.codec import CODECS
+from encoder.video.ladder import display_size
 
 # Apple's authoring guide for H.264: width, height, bit/s. Those above the clip's size are left out.
 APPLE = (

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from encoder.errors import JobError
+from encoder.film.source import SUFFIXES
 from encoder.jobs.titles import name_of, shown, title_of
 from encoder.package import MANIFEST_NAME, TITLE_PATTERN
-from encoder.source import SUFFIXES
 
 
 class NamedFilm(NamedTuple):

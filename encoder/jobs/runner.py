@@ -23,12 +23,12 @@ from config.errors import NearcastError
 from config.progress import Bar, Reporter
 from config.units import show_duration
 from encoder.errors import JobError
-from encoder.films import film_at
 from encoder.jobs.job_queue import Answer, Queue
 from encoder.jobs.states import BEAT_S, Event, Job, Request, after_failure, pause_s
 from encoder.jobs.titles import shown
+from encoder.packages.publishing import publish
 from encoder.pipeline import encode
-from encoder.publishing import publish
+from encoder.running.films import film_at
 
 log = logging.getLogger(__name__)
 

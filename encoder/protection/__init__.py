@@ -12,6 +12,6 @@ arguments   the packager's, without keys; and those with keys, for the pipe   (p
 samples     which bytes of a segment are encrypted                            (pure)
 encryption  the step that encrypts, and proves that it did
 
-A key is in memory and in the pipe to the packager (encoder/process.py), nowhere else: not in arguments, not in names of
-steps, not in errors, not in the package. What a key decides is named by a slow hash of it.
+A key is in memory and in the pipe to the packager (encoder/running/process.py), nowhere else: not in arguments, not in
+names of steps, not in errors, not in the package. What a key decides is named by a slow hash of it.
 """

@@ -1,7 +1,7 @@
 """Encrypts packaged files, and proves it: decrypted again, they are what they were, byte for byte.
 
-The files in clear have been checked already (encoder/verify.py), so that nothing there has to know keys. What is
-checked here besides is that no sample was left in clear: one encrypted sample entry, the wanted key ID and IV in its
+The files in clear have been checked already (encoder/packages/verify.py), so that nothing there has to know keys. What
+is checked here besides is that no sample was left in clear: one encrypted sample entry, the wanted key ID and IV in its
 `tenc`, no group of samples that is excepted (`seig`), and every range that `senc` names is another than before.
 """
 
@@ -11,10 +11,10 @@ import filecmp
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from encoder.boxes import find, walk
 from encoder.errors import CheckError, PackageError
 from encoder.package import Rendition
-from encoder.packaging import FileIndex, read_index
+from encoder.packages.boxes import find, walk
+from encoder.packages.renditions import FileIndex, read_index
 from encoder.protection.arguments import (
     SCHEME,
     FileKey,
@@ -25,7 +25,7 @@ from encoder.protection.arguments import (
 )
 from encoder.protection.keys import KeyRing, show_id, track_of
 from encoder.protection.samples import is_encrypted, read_segment
-from encoder.work import Work
+from encoder.running.work import Work
 
 # Sample entries: their fields before the first box (ISO/IEC 14496-12 12.1.3 and 12.2.3).
 _ENTRY_FIELDS = {"encv": 78, "enca": 28}

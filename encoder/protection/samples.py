@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from encoder.boxes import find, walk
 from encoder.errors import PackageError
+from encoder.packages.boxes import find, walk
 
 BLOCK = 16
 # Parameter sets, a slice's header and its few bytes for a picture that repeats the last: no picture to be seen.

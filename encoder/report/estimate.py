@@ -1,7 +1,7 @@
 """What the fixed ladder would have been for this film, told from the trial encodes, and what ours saves beside it.
 
 An estimate: nobody made that ladder. Its rungs are those of `--ladder fixed` (same encoder, same preset, rate factor
-and caps of encoder/ladder.py); the trials say what each takes and looks like, also at sizes between theirs.
+and caps of encoder/video/ladder.py); the trials say what each takes and looks like, also at sizes between theirs.
 
 Pure.
 """
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from encoder.curves import Piece, whole
-from encoder.ladder import Rung
+from encoder.per_title.curves import Piece, whole
+from encoder.video.ladder import Rung
 
 _ROUNDS = 30  # halvings: a millionth of the range
 _WORST_FACTOR = 51.0  # x264's scale ends there

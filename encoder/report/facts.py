@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from encoder.chunks import Plan
-from encoder.codec import H264, Codec
-from encoder.curves import Piece, whole
-from encoder.ladder import Rung
 from encoder.package import Package, Rendition
-from encoder.quality import RungQuality
+from encoder.per_title.curves import Piece, whole
+from encoder.per_title.quality import RungQuality
 from encoder.report.estimate import Point, Saving, fixed_points, saving
+from encoder.video.chunks import Plan
+from encoder.video.codec import H264, Codec
+from encoder.video.ladder import Rung
 
 # Steps that come before the final encodes, to find out how to make them.
 SEARCH_STAGES = ("shots", "trials", "corrections")

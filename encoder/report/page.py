@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from config.units import show_bytes, show_duration, show_rate
-from encoder.codec import H264
 from encoder.package import Rendition
 from encoder.report import figures
 from encoder.report.axes import clock
@@ -20,6 +19,7 @@ from encoder.report.estimate import Saving
 from encoder.report.facts import FINAL_STAGE, SEARCH_STAGES, Made, Report
 from encoder.report.figures import Figure, Table
 from encoder.report.look import SHEET
+from encoder.video.codec import H264
 
 _MARK = (
     '<svg viewBox="0 0 32 32" aria-hidden="true"><g fill="none" stroke="#e8912d" stroke-width="2.6" '

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from encoder import commands
-from encoder.chunks import Plan
 from encoder.errors import ToolError
-from encoder.ladder import Rung
-from encoder.process import Tools
-from encoder.quality import RungQuality
+from encoder.film.source import Source
+from encoder.per_title.quality import RungQuality
 from encoder.report.facts import Still
-from encoder.source import Source
+from encoder.running.process import Tools
+from encoder.video.chunks import Plan
+from encoder.video.ladder import Rung
 
 # The longer side, in pixels: enough to see what is wrong, and some 20 kB a picture.
 _SIDE = 560

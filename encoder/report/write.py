@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 from config.encoder import EncoderSettings
 from encoder import package
-from encoder.chunks import Plan
-from encoder.ladder import Rung, ladder
-from encoder.process import Tools
-from encoder.quality import RungQuality
+from encoder.per_title.quality import RungQuality
 from encoder.report.costs import Metered
 from encoder.report.facts import Made, Report, Search
 from encoder.report.page import page
 from encoder.report.stills import worst_still
-from encoder.work import Work
+from encoder.running.process import Tools
+from encoder.running.work import Work
+from encoder.video.chunks import Plan
+from encoder.video.ladder import Rung, ladder
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from distributed import Client
 
 from encoder.errors import EncodeError, ToolError
-from encoder.process import OnSeconds, Tools
+from encoder.running.process import OnSeconds, Tools
 from tests.waiting import until
 
 _ROOT = Path(__file__).parents[2]

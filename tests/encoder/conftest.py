@@ -11,7 +11,7 @@ import pytest
 
 from config.encoder import EncoderSettings
 from config.progress import Reporter
-from encoder.process import Tools, ffmpeg_path
+from encoder.running.process import Tools, ffmpeg_path
 
 CLIP = Path(__file__).parents[2] / "bench/clips/big-buck-bunny.mp4"
 

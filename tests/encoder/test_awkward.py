@@ -17,16 +17,16 @@ from config.cli import run_command
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder import cli, commands
-from encoder.chunks import plan_chunks
-from encoder.codec import H264
 from encoder.errors import SourceError, SpaceError
-from encoder.ladder import ladder
+from encoder.film.probe import demand_film, read_film
 from encoder.package import Package, decode
 from encoder.pipeline import encode
-from encoder.probe import demand_film, read_film
-from encoder.process import Tools
+from encoder.running.process import Tools
+from encoder.video.chunks import plan_chunks
+from encoder.video.codec import H264
+from encoder.video.ladder import ladder
 from tests.encoder.conftest import GREY_COUNT, GREY_STEP, Film, decode_greys, grey_frames, pattern
-from tests.encoder.test_ladder import source_of
+from tests.encoder.video.test_ladder import source_of
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
@@ -173,7 +173,7 @@ def test_ten_hours_that_the_disk_cannot_hold_are_refused_before_they_begin(
 ) -> None:
     hours = film("hours.mkv", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=1/20:d=36000", *X264)
     usage = type("Usage", (), {"free": 2 * 1024**3})
-    monkeypatch.setattr("encoder.steps.shutil.disk_usage", lambda _folder: usage)
+    monkeypatch.setattr("encoder.running.steps.shutil.disk_usage", lambda _folder: usage)
     with pytest.raises(SpaceError, match=r"has 2 GiB free, expected at least \d"):
         encode(hours, "film", tmp_path / "out", plain, Reporter(quiet=True))
     assert not list((tmp_path / "out" / "film").iterdir())

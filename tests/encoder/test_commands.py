@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from encoder import commands
-from encoder.chunks import plan_chunks
-from encoder.codec import AV1, CODECS, H264, HEVC, Codec
-from encoder.colour import Colour
-from encoder.ladder import ladder
-from encoder.source import Source
-from tests.encoder.test_ladder import source_of
+from encoder.film.colour import Colour
+from encoder.film.source import Source
+from encoder.video.chunks import plan_chunks
+from encoder.video.codec import AV1, CODECS, H264, HEVC, Codec
+from encoder.video.ladder import ladder
+from tests.encoder.video.test_ladder import source_of
 
 PQ = {"colour": Colour("bt2020", "smpte2084", "bt2020nc"), "pixel_format": "yuv420p10le"}
 

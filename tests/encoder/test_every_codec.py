@@ -13,13 +13,13 @@ from mpegdash.parser import MPEGDASHParser
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder import package
-from encoder.codec import Codec, chosen
-from encoder.colour import Colour
-from encoder.ladder import Rung, ladder
+from encoder.film.colour import Colour
+from encoder.film.probe import read_film
 from encoder.package import Package, Rendition
 from encoder.pipeline import encode
-from encoder.probe import read_film
-from encoder.process import Tools
+from encoder.running.process import Tools
+from encoder.video.codec import Codec, chosen
+from encoder.video.ladder import Rung, ladder
 from tests.encoder.conftest import GREY_COUNT, GREY_STEP, Film, decode_greys, grey_frames
 
 FAMILIES = {"avc1", "hvc1", "av01"}

@@ -27,7 +27,7 @@ from encoder.manifests import (
     target_duration,
 )
 from encoder.package import Package, Rendition
-from encoder.sheets import plan_thumbnails
+from encoder.pictures.sheets import plan_thumbnails
 
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 PATHWAYS = (

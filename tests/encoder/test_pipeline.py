@@ -26,7 +26,7 @@ from encoder import commands, package
 from encoder.errors import CheckError, PackageError, SourceError, SpaceError
 from encoder.package import Package, PackageIndex, Rendition
 from encoder.pipeline import encode
-from encoder.process import Tools
+from encoder.running.process import Tools
 from tests.encoder.conftest import (
     CLIP,
     GREY_COUNT,

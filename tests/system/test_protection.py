@@ -17,7 +17,7 @@ from bench.fleet import Fleet
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder.pipeline import encode
-from encoder.process import ffmpeg_path
+from encoder.running.process import ffmpeg_path
 from oca.tokens.grants import Verifier
 from oca.tokens.keys import parse_keys
 from origin.licences.keystore import KeyStore

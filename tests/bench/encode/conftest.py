@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.encoder import EncoderSettings
-from encoder.process import Tools
+from encoder.running.process import Tools
 from tests.encoder.conftest import run_ffmpeg
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench.encode.metered import Metered
-from encoder.process import Tools
+from encoder.running.process import Tools
 
 # A tenth of a second and more.
 BUSY = "sum(range(5_000_000))"
@@ -33,4 +33,4 @@ def test_lines_that_only_the_meter_asked_for_are_seen_by_nobody_else(
     with Metered(quiet=True).bar("video", 1.0):
         tools.run([sys.executable, "-c", ""], "".join)
     assert not caplog.records
-    assert logging.getLogger("encoder.process").propagate
+    assert logging.getLogger("encoder.running.process").propagate

@@ -15,8 +15,8 @@ from bench.encode.memory import PeakMemory
 from bench.encode.shaka import shaka
 from bench.encode.subjects import apple_rungs, fixed, keyframe_arguments
 from config.encoder import EncoderSettings
-from encoder.probe import read_film
-from encoder.process import Tools
+from encoder.film.probe import read_film
+from encoder.running.process import Tools
 from tests.encoder.conftest import run_ffmpeg
 from tests.tools import missing
 

@@ -21,12 +21,12 @@ from encoder import package
 from encoder.errors import CheckError, ProtectionError, ToolError
 from encoder.package import Package
 from encoder.pipeline import encode
-from encoder.process import Tools
 from encoder.protection.arguments import FileKey
 from encoder.protection.encryption import demand_encrypted
 from encoder.protection.keyfile import parse_key_file
 from encoder.protection.keys import ContentKey
-from encoder.steps import Steps
+from encoder.running.process import Tools
+from encoder.running.steps import Steps
 from tests.encoder.conftest import Film, run_ffmpeg
 from tests.encoder.protection.rings import LICENCE_URL, LOW, SECRETS, SOUND, key_file, uuid
 

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 import pytest
 
-from encoder.chunks import Chunk, Plan
-from encoder.codec import H264
-from encoder.curves import Piece, Trial, whole
-from encoder.ladder import Rung
 from encoder.package import FORMAT, Package, Rendition
-from encoder.quality import RungQuality, Scored
+from encoder.per_title.curves import Piece, Trial, whole
+from encoder.per_title.quality import RungQuality, Scored
 from encoder.report.facts import Cost, Made, Report, Search, Still
+from encoder.video.chunks import Chunk, Plan
+from encoder.video.codec import H264
+from encoder.video.ladder import Rung
 
 SHOTS = ((96, 96), (48,), (96, 24))
 RATE = Fraction(24)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from encoder.curves import whole
+from encoder.per_title.curves import whole
 from encoder.report.estimate import Point, fixed_points, saving
 from tests.encoder.report.conftest import pieces, rung
 

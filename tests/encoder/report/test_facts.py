@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from encoder.codec import AV1, H264
 from encoder.report.facts import Cost, Report, Stretch, pooled
+from encoder.video.codec import AV1, H264
 
 
 def test_few_stretches_stay_as_they_are() -> None:

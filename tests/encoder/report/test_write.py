@@ -9,17 +9,17 @@ import pytest
 
 from config.encoder import EncoderSettings
 from config.progress import Reporter
-from encoder.chunks import plan_chunks
-from encoder.ladder import ladder
+from encoder.film.probe import film_url, read_film
+from encoder.per_title.quality import RungQuality, Scored
 from encoder.pipeline import encode
-from encoder.probe import film_url, read_film
-from encoder.process import Tools
-from encoder.quality import RungQuality, Scored
 from encoder.report import write
 from encoder.report.costs import Metered
 from encoder.report.facts import Report
 from encoder.report.stills import worst_still
 from encoder.report.write import report_path
+from encoder.running.process import Tools
+from encoder.video.chunks import plan_chunks
+from encoder.video.ladder import ladder
 from tests.encoder.conftest import GREY_STEP, run_ffmpeg
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from encoder.manifests import multivariant
 from encoder.package import StoredFile
+from encoder.pictures.sheets import PLAYLIST, image_playlist, plan_thumbnails
 from encoder.rules.hls import broken_rules
-from encoder.sheets import PLAYLIST, image_playlist, plan_thumbnails
 from tests.encoder.rules.film import MASTER, PACKAGE, playlists
 
 V720, IFRAMES = "v720.m3u8", "v720-iframes.m3u8"
