@@ -32,26 +32,30 @@ class Reservations:
 
     def __init__(self) -> None:
         self.total_bps = 0
-        self._ends: deque[list[float]] = deque()  # [when, bit/s], the first ends first
+        # When, bit/s, when, bit/s: the first ends first. Numbers side by side, for pairs would be objects that the
+        # collector looks at: one for every other session.
+        self._ends: deque[float] = deque()
 
     def add(self, rate_bps: int, now: float) -> None:
         ends, until = self._ends, now + RESERVED_FOR_S
-        if ends and until - ends[-1][0] < _TOGETHER_S:
-            ends[-1][1] += rate_bps
+        if ends and until - ends[-2] < _TOGETHER_S:
+            ends[-1] += rate_bps
         else:
             self.pass_time(now)
-            ends.append([until, rate_bps])
+            ends.append(until)
+            ends.append(rate_bps)
         self.total_bps += rate_bps
 
     @property
     def next_end(self) -> float:
         """When the first of them ends; never if there is none."""
-        return self._ends[0][0] if self._ends else inf
+        return self._ends[0] if self._ends else inf
 
     def pass_time(self, now: float) -> None:
         ends = self._ends
-        while ends and ends[0][0] <= now:
-            self.total_bps -= int(ends.popleft()[1])
+        while ends and ends[0] <= now:
+            ends.popleft()
+            self.total_bps -= int(ends.popleft())
 
 
 class Discount:

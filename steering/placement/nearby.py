@@ -18,9 +18,10 @@ all that is measured is taken off before they are compared (steering.placement.p
 ms, above 14 ms of 15 %: what differs by less is equally near. A client that geography placed, or that only its session
 remembers, has no route, so its nearest site is one of those "others" that the round trip orders.
 
-What depends on the place alone is computed once and kept: the nearest sites where somebody is healthy. Sites that die
-are passed over; the few that revive are put back where they belong. So a session looks at a handful of sites, whatever
-the size of the fleet.
+What depends on the place alone is computed once and kept: its nearest sites, whoever is healthy there, for to pass over
+a dead one is a look at one byte. Beyond them, where only sessions get whose whole neighbourhood died, the next sites
+are kept where somebody is healthy; the few that revive are put back where they belong. So a session looks at a handful
+of sites, whatever the size of the fleet and whatever of it is gone.
 
 Pure.
 """
@@ -30,7 +31,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -182,12 +183,14 @@ class Place:
         ]
         self._grades: Recent[str, Grade] = Recent(4 * _KEPT_SITES)
         self._expected: Recent[str, float] = Recent(_KEPT_SITES)  # round trips in ms
-        self._kept: list[Rung] = []
+        self._near: tuple[Rung, ...] | None = None  # the nearest sites, whoever is healthy there
+        self._is_all = False  # there are no others
+        self._kept: list[Rung] = []  # the next ones where somebody is healthy
         self._is_whole = False  # there is nobody healthy beyond what is kept
         self._revivals = -1 - MOST_REVIVED
 
     def rungs(self, seed: float, rtts: Mapping[str, float] = NOTHING_MEASURED) -> Iterator[Rung]:
-        """Clusters by grade, the best first, but for those where nobody is healthy; of many equals some, by the seed.
+        """Clusters by grade, the best first; of many equals some where somebody is healthy, by the seed.
 
         `rtts` are the round trips that were measured to the client's network, in ms by site.
         """
@@ -200,7 +203,7 @@ class Place:
                 known = self._nearby.roll.cluster
                 yield grade, [known(site) for site in unknown if site not in rtts and site not in self._routes]
             else:
-                yield grade, clusters if len(clusters) == 1 else _some(clusters, seed, MOST_EQUAL)
+                yield grade, clusters if len(clusters) <= MOST_EQUAL else self._some_alive(clusters, seed)
 
     def grade(self, site: str, rtts: Mapping[str, float] = NOTHING_MEASURED) -> Grade:
         grade = self._static_grade(site)
@@ -221,6 +224,11 @@ class Place:
 
     def _others(self) -> Iterator[Rung]:
         """Rungs of sites without a route."""
+        self._nearby.notice()
+        near = self._near if self._near is not None else self._find_near()
+        yield from near
+        if self._is_all:
+            return
         self._catch_up()
         at = 0
         while True:
@@ -270,7 +278,6 @@ class Place:
 
     def _catch_up(self) -> None:
         """Puts back the sites that somebody is healthy at again."""
-        self._nearby.notice()
         roll = self._nearby.roll
         missed = roll.revivals - self._revivals
         if not missed:
@@ -284,8 +291,9 @@ class Place:
 
     def _put_back(self, site: str) -> None:
         grade = self._static_grade(site)
+        is_near = self._near is not None and grade <= self._near[-1][0]
         is_beyond = not self._is_whole and (not self._kept or grade > self._kept[-1][0])
-        if grade.route != OTHER or grade.way == UNKNOWN or is_beyond:
+        if grade.route != OTHER or grade.way == UNKNOWN or is_near or is_beyond:
             return
         at, cluster = bisect_left(self._kept, grade, key=_grade_of), self._nearby.roll.cluster(site)
         if at == len(self._kept) or self._kept[at][0] != grade:
@@ -293,25 +301,48 @@ class Place:
         elif cluster not in self._kept[at][1]:
             self._kept[at] = grade, tuple(sorted((*self._kept[at][1], cluster), key=lambda one: one.site))
 
+    def _find_near(self) -> tuple[Rung, ...]:
+        """Looks at all sites, and keeps the nearest of them, and all that are as near."""
+        near: list[Rung] = []
+        for rung in self._all():
+            if _count(near) >= _KEPT_SITES:
+                break
+            near.append(rung)
+        else:
+            self._is_all = True
+        self._near = tuple(near)
+        return self._near
+
     def _keep(self, most: int) -> None:
-        """Looks at all sites, and keeps the nearest `most` where somebody is healthy, and all that are as near."""
+        """Looks at all sites, and keeps of those that are not near the nearest `most` where somebody is healthy."""
         self._revivals = self._nearby.roll.revivals
         self._kept, self._is_whole = [], False
-        for grade, sites in self._all():
+        for grade, clusters in islice(self._all(), len(self._near or ()), None):
             if _count(self._kept) >= max(most, _KEPT_SITES):
                 return
-            around = (self._nearby.roll.cluster(site) for site in sites if site not in self._routes)
-            alive = tuple(cluster for cluster in around if self._nearby.roll.is_healthy(cluster))
+            alive = self._alive(clusters)
             if alive or grade.way == UNKNOWN:
                 self._kept.append((grade, alive))
         self._is_whole = True
 
-    def _all(self) -> Iterator[tuple[Grade, Sequence[str]]]:
+    def _all(self) -> Iterator[Rung]:
+        cluster = self._nearby.roll.cluster
         for group in self._nearby.groups():
             if self.point is not None:
                 for way, sites in _by_way(group.distances, self.point):
-                    yield Grade(OTHER, group.peering, group.cost, way), sites
+                    around = tuple([cluster(site) for site in sites if site not in self._routes])
+                    if around:
+                        yield Grade(OTHER, group.peering, group.cost, way), around
             yield Grade(OTHER, group.peering, group.cost, UNKNOWN), ()
+
+    def _alive(self, clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
+        is_healthy = self._nearby.roll.is_healthy
+        return tuple([cluster for cluster in clusters if is_healthy(cluster)])
+
+    def _some_alive(self, clusters: Sequence[Cluster], seed: float) -> Sequence[Cluster]:
+        start = int(seed * len(clusters))
+        around = chain(islice(clusters, start, None), islice(clusters, start))
+        return list(islice(filter(self._nearby.roll.is_healthy, around), MOST_EQUAL))
 
 
 def _by_way(distances: Distances, point: Point) -> Iterator[tuple[int, list[str]]]:

@@ -113,10 +113,11 @@ class Worker:
             asked = where.getsockname()[:2] if isinstance(where, socket.socket) else where
             reason = error.strerror or str(error)
             raise ListenError(f"listen: {show_address(asked)} cannot be used: {reason}") from error
-        # Fleet and catalog live as long as the process, and to look through millions of objects takes half a second.
+        # Players wait while the collector looks, some 2 us at each object of a large service. What is asked all day
+        # leaves nothing to it, so it looks often, at little; at all of fleet and catalog only when much is new.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(100_000, 20, 100)
+        gc.set_threshold(1_000, 10, 1_000)
         address: tuple[str, int] = self._runner.addresses[0][:2]
         return address
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,42 @@ def test_fields_that_are_rare_or_wrong_are_aiohttps_to_judge(fields: bytes) -> N
 def test_who_was_forwarded_is_all_that_was_said(fields: bytes, forwarded: str) -> None:
     for _ in range(2):  # as new fields, and as known ones
         assert read(b"GET /steer/hls HTTP/1.1\r\n" + HOST + fields + b"\r\n").forwarded == forwarded
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 2\r\nContent-Length: 2\r\n",
+        b"Content-Length: 2\r\ncontent-length: 0\r\n",
+        b"Content-Length: 2\r\nCONTENT-LENGTH: 0\r\n",
+        b"CONTENT-LENGTH: 0\r\nContent-Length: 2\r\n",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: +2\r\n",
+        b"Content-Length: 2,2\r\n",
+        b"Content-Length: 2\r\n 3\r\n",
+        b"Content-Length: 999999999\r\n",
+        b"Content-Length: 99999999999999999999\r\n",
+    ],
+)
+def test_of_lengths_that_contradict_each_other_none_is_believed(fields: bytes) -> None:
+    head = b"POST /api/v1/reports HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+    for known in (b"", b"CONTENT-LENGTH: 0\r\n", b"Content-Length: 2\r\n"):  # fields that were taken before
+        read(head + known + b"\r\n{}")
+    assert read_request(head + fields + b"\r\n{}") is NotOurs.FOREIGN
+
+
+@pytest.mark.parametrize("request_", [POLL, EVENTS, REPORT], ids=["poll", "events", "report"])
+def test_reading_leaves_nothing_to_the_collector(request_: bytes) -> None:
+    """What only the collector frees adds up to pauses, and a service reads thousands of requests a second."""
+    unlike = (request_.replace(HOST, HOST + b"A: %d\r\n" % number) for number in range(100))
+    gc.collect()
+    gc.disable()
+    try:
+        for data in unlike:
+            read(data)
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

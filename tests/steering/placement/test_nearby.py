@@ -119,10 +119,27 @@ def test_where_a_region_died_the_next_one_is_not_searched_for_by_each_session(mo
     own, *others = met(nearby, placement, most=3)
     assert own == ["s0"]
     assert "s1000" in [name for names in others for name in names]
-    assert not looked
+    assert len(looked) < 100
     roll.by_name["a500"].health = Health.HEALTHY
     roll.refresh("s500")
     assert "s500" in [name for names in met(nearby, placement, most=3) for name in names]
+
+
+def test_appliances_that_come_and_go_nearby_are_no_reason_to_look_at_all_sites_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sites = Sites(site(n, 40, 1 + n / 4) for n in range(500))
+    roll = Roll(crowd(500))
+    nearby = Nearby(sites, roll)
+    placement = at(sites, "s0")
+    first, revivals = met(nearby, placement, most=10), roll.revivals
+    monkeypatch.setattr("steering.placement.nearby.Distances.to_all", None)
+    for health in (Health.FULL, Health.HEALTHY):
+        for number in range(200):
+            roll.by_name[f"a{number}"].health = health
+            roll.refresh(f"s{number}")
+    assert roll.revivals == revivals + 200
+    assert met(nearby, placement, most=10) == first
 
 
 def test_of_many_sites_as_near_sessions_look_at_different_ones() -> None:
