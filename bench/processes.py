@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.errors import ProcessFailed
 
@@ -30,13 +31,21 @@ _LAST_LINES = 8
 
 
 class Process:
-    """`python -m MODULE ARGUMENTS`, its output in `{folder}/{name}.log`."""
+    """`python -m MODULE ARGUMENTS`, its output in `{folder}/{name}.log`; `environment` comes on top of ours."""
 
-    def __init__(self, name: str, folder: Path, module: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._ready_file = folder / f"{name}.ready"
         self._command = [*_dying_with_us(), sys.executable, "-m", module, *arguments]
+        self._variables = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, announces: bool = True) -> None:
@@ -51,7 +60,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(),
+                env={**_environment(), **self._variables},
             )
 
     @property

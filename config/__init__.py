@@ -11,5 +11,7 @@ lazy        groups whose commands are loaded when they are run
 cli         the `nearcast` command
 progress    bars, lines or silence
 logs        structured logging
+structs     bases of plain values in modules that are compiled
+databases   databases that a setting names by URL
 errors      the root of every package's error tree
 """

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.field import BYTES, DURATION, FLAG, HTTP_URL, OPTIONAL_PATH, PATH, Kind, choice, listing, setting, url_of
+from config.field import (
+    BYTES,
+    DURATION,
+    FLAG,
+    HTTP_URL,
+    INTEGER,
+    OPTIONAL_PATH,
+    PATH,
+    Kind,
+    choice,
+    listing,
+    setting,
+    url_of,
+)
 
 # x264's own, but for "placebo", which costs many times the processor time for nothing that can be seen.
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -44,6 +57,7 @@ _CODECS = listing(choice("h264", "hevc", "av1"))
 @dataclass(frozen=True)
 class EncoderSettings:
     ladder: str = setting("per-title", kind=_LADDER, help="Rungs by trial encodes of this film, or the same for all.")
+    least_rungs: int = setting("1", kind=INTEGER, help="More rungs than a film needs, per title; closer together.")
     codecs: tuple[str, ...] = setting("h264", kind=_CODECS, help="Of h264, hevc, av1: a ladder of each; h264 always.")
     work: Path = setting("~/.cache/nearcast/encode", kind=PATH, help="Where finished steps of encodes are kept.")
     segment_duration: float = setting("4s", kind=DURATION, help="Longest video segment; one closed GOP each.")
@@ -58,7 +72,11 @@ class EncoderSettings:
     protection: Path | None = setting(
         "", kind=OPTIONAL_PATH, help="Encrypt with this key file or CPIX file, or TITLE.toml ... of this folder."
     )
+    cpix_key: Path | None = setting(
+        "", kind=OPTIONAL_PATH, help="Private key (PEM) of the certificate that CPIX files are encrypted for."
+    )
     min_free_space: int = setting("512 MiB", kind=BYTES, help="Refuse to start a step with less free space than this.")
     dash_trick_mode: bool = setting("false", kind=FLAG, help="Offer the smallest rung for playing fast, in the MPD.")
     loudness: float | None = setting("off", kind=_LOUDNESS, help="Make every track so loud, by one gain for all of it.")
     queue: str = setting("", kind=url_of("sqlite", "postgresql"), help="Database of jobs; none: queue.db in the work.")
+    keep_jobs: float = setting("30d", kind=DURATION, help="Time for which the queue keeps jobs that are over.")

@@ -83,9 +83,9 @@ SECRET = Kind("a secret text", _text, lambda value: "(hidden)" if value else "")
 FLAG = Kind("true or false", _flag, lambda value: "true" if value else "false")
 PATH = Kind("a path", lambda value: Path(_text(value)).expanduser())
 OPTIONAL_PATH = Kind("a path", lambda value: PATH.parse(value) if value else None, lambda path: str(path or ""))
-BYTES = Kind('a size such as "4 MiB" or "120 TB"', lambda v: units.parse_bytes(_text(v)), units.show_bytes)
-RATE = Kind('a rate such as "1.2 Gbit/s"', lambda v: units.parse_rate(_text(v)), units.show_rate)
-DURATION = Kind('a duration such as "10s" or "12h"', lambda v: units.parse_duration(_text(v)), units.show_duration)
+BYTES = Kind('a size such as "4 MiB" or "120 TB"', lambda v: units.parse_bytes(_text(v)), units.write_bytes)
+RATE = Kind('a rate such as "1.2 Gbit/s"', lambda v: units.parse_rate(_text(v)), units.write_rate)
+DURATION = Kind('a duration such as "10s" or "12h"', lambda v: units.parse_duration(_text(v)), units.write_duration)
 ADDRESS = Kind('an address such as "127.0.0.1:8080"', _address, show_address)
 OPTIONAL_ADDRESS = Kind(
     'an address such as "0.0.0.0:443"',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 # IEC and SI prefixes both occur in the field: disks are sold in TB, blocks are counted in MiB.
 _BYTES = {
@@ -12,6 +13,8 @@ _BYTES = {
 }  # fmt: skip
 _BITS_PER_SECOND = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9, "Tbit/s": 10**12}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# A float holds so many decimal digits for certain (IEEE 754).
+_DIGITS = 15
 _PART = re.compile(r"\s*\d+(?:\.\d+)?\s*[a-z]+\s*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*")
 
@@ -39,6 +42,32 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(parts) != text:
         raise ValueError(f"{text!r} is not a duration")
     return sum(_quantity(part, _SECONDS) for part in parts)
+
+
+def write_bytes(value: int) -> str:
+    """As an operator would write it in a setting, to be read again as it was: "200 GB"."""
+    return _shortest(value, _BYTES, parse_bytes, "B")
+
+
+def write_rate(value: int) -> str:
+    """The same of a rate: "1.2 Gbit/s"."""
+    return _shortest(value, _BITS_PER_SECOND, parse_rate, "bit/s")
+
+
+def write_duration(seconds: float) -> str:
+    """The same of a duration: "3.84s", "30d"."""
+    return _shortest(seconds, _SECONDS, parse_duration, "s").replace(" ", "")
+
+
+def _shortest(value: float, units: Mapping[str, float], parse: Callable[[str], float], base: str) -> str:
+    """The shortest of the texts that `parse` reads as exactly this value; in the unit `base` if there is no better."""
+    likely = (
+        f"{value / size:.{_DIGITS}g} {unit}"
+        for unit, size in units.items()
+        if unit and size <= value < size * 10**_DIGITS
+    )
+    exact = [text for text in likely if parse(text) == value]
+    return min(exact, key=len, default=f"{value:g} {base}" if value == 0 else f"{value!r} {base}")
 
 
 def _largest(value: float, units: list[tuple[str, float]]) -> str:

@@ -103,9 +103,10 @@ def now(
     (film,) = films
     if not title:
         raise click.UsageError("say what title it is to have: --title ID")
-    # Published without --out, the package stays with the work until storage has it.
+    # Published without --out, the package stays with the work: with its report, and the same command is done at once.
     with film_at(film, settings, reporter) as here:
-        folder = encode_film(here, title, out or settings.work / "packages", settings, reporter, name)
+        packages = out or settings.work / "packages"
+        folder = encode_film(here.path, title, packages, settings, reporter, name, beside=here.beside)
     if publish:
         publish_folder(folder, publish, replace=replace, s3_endpoint=s3_endpoint)
     manifest = package.decode((folder / package.MANIFEST_NAME).read_bytes())

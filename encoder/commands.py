@@ -23,7 +23,7 @@ from encoder.pictures import poster
 from encoder.sound import sync
 from encoder.sound.soundtracks import LAYOUTS, PASSED_THROUGH, Soundtrack
 from encoder.video import encoders
-from encoder.video.chunks import Chunk, Plan, seek_time
+from encoder.video.chunks import Chunk, Plan, begin_time, seek_time
 from encoder.video.codec import H264
 from encoder.video.ladder import Rung
 
@@ -154,36 +154,43 @@ def scene_scores(film: str, source: Source, plan: Plan, chunk: Chunk, output: st
 def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
     """Exactly the frames of a chunk (see encoder/video/chunks.py), timed 0, 1, 2 ... in frames.
 
-    Of a film that is not cut, its pictures as they come: `_counted` makes frames of them when all else is done.
+    Where the pictures are not the frames, those that the chunk may show: `_counted` makes frames of them when all else
+    is done.
     """
     video, rate = source.video, plan.frame_rate
-    if not plan.by_seek:
-        # -copyts: with the film's own clock, zero is what the scan said and not what ffmpeg finds first.
-        stream = _one_size(ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, copyts=None)[str(video.index)], video)
-        return stream.filter("setpts", f"PTS-({_seconds(video.start)})/TB")
     # -seek_timestamp: the time is on the film's own clock, not relative to whichever stream begins first.
-    seek = _seconds(seek_time(source, plan, chunk))
-    stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, seek_timestamp=1, ss=seek)[str(video.index)]
+    seek = {"seek_timestamp": 1, "ss": _seconds(seek_time(source, plan, chunk))} if plan.by_seek else {}
+    if not plan.on_grid:
+        # -copyts: with the film's own clock, zero is what the scan said and not what ffmpeg finds first.
+        # -noaccurate_seek: ffmpeg's own cut is at another time where the film's clock does not begin at zero.
+        clock = {"copyts": None, **({"noaccurate_seek": None} if seek else {})}
+        stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, **clock, **seek)[str(video.index)]
+        if seek:
+            stream = stream.filter("trim", start=seek["ss"])
+        return _one_size(stream, video).filter("setpts", f"PTS-({_seconds(video.start)})/TB")
+    stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, noaccurate_seek=None, **seek)[str(video.index)]
+    # By time, not by count: a seek that landed too late must show in the count.
+    begin = begin_time(source, plan, chunk) - seek_time(source, plan, chunk)
+    stream = stream.filter("trim", start=_seconds(begin), end=_seconds(begin + chunk.frames / rate))
     stream = _one_size(stream, video)
     if plan.step > 1:
         stream = stream.filter("select", f"not(mod(n,{plan.step}))")
-    # By time, not by count: a seek that landed too late must show in the count.
-    stream = stream.filter("trim", end=_seconds(chunk.frames / rate))
     return _numbered(stream, plan)
 
 
 def _counted(stream: Any, plan: Plan, chunk: Chunk) -> Any:
-    """The frames of a chunk of a film that is not cut, from its pictures.
+    """The frames of a chunk, from pictures that are not on the grid.
 
     Last of all filters: a picture that lasts becomes many frames at once, which cost nothing as long as they are one
     picture in memory (measured: 7.2 GB where each was scaled, of a film with a picture every two hours).
     """
-    if plan.by_seek:
+    if plan.on_grid:
         return stream
-    stream = stream.filter("fps", fps=_ratio(plan.frame_rate), start_time=0)
+    # Nothing is made up before the first picture after a seek: one that landed too late must show in the count.
+    stream = stream.filter("fps", fps=_ratio(plan.frame_rate), **({} if plan.by_seek else {"start_time": 0}))
     # The fps filter may find a frame less than we do, from the last picture's length.
     stream = stream.filter("tpad", stop=_MOST_CLONED_FRAMES, stop_mode="clone")
-    stream = stream.filter("trim", start_frame=chunk.first, end_frame=chunk.first + chunk.frames)
+    stream = stream.filter("trim", start_pts=chunk.first, end_pts=chunk.first + chunk.frames)
     return _numbered(stream, plan)
 
 

@@ -23,8 +23,7 @@ from itertools import groupby
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-import msgspec
-
+from config.structs import Flat
 from encoder.film.colour import CICP
 from encoder.package import INIT_NAME, Package, Protection, Rendition
 from encoder.packages.gzipped import SharedEnd
@@ -68,7 +67,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
 _HARMLESS = bytes.maketrans(bytes(range(0x21)) + b'\x7f"', b" " * 0x22 + b"'")
 
 
-class Pathway(msgspec.Struct, frozen=True, gc=False):
+class Pathway(Flat, frozen=True):
     """An appliance as a player sees it: its name, and the absolute URL of the package's folder there, ending in "/"."""
 
     id: str

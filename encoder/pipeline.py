@@ -44,8 +44,9 @@ from encoder.per_title.search import Found, divide, find_ladder
 from encoder.pictures.step import make_pictures, read_pictures
 from encoder.protection.arguments import SCHEME
 from encoder.protection.encryption import assign, encrypt
+from encoder.protection.foreseen import foreseen
 from encoder.protection.keyring import read_ring
-from encoder.protection.keys import KeyRing, Track
+from encoder.protection.keys import KeyRing
 from encoder.report.costs import Metered
 from encoder.report.facts import Search
 from encoder.report.write import Encoded, write_report
@@ -75,11 +76,12 @@ _CHAPTERS = "chapters.json"
 
 def encode(
     film: Path, title: str, out: Path, settings: EncoderSettings, reporter: Reporter, name: str = "",
-    executor: Executor | None = None,
+    executor: Executor | None = None, beside: Beside | None = None,
 ) -> Path:  # fmt: skip
     """Encodes `film` into the folder `out/{title}/{package}/`, which appears whole, and returns that folder.
 
     `executor` makes the pieces in the place of the workers that the settings name, in processes that see this disk.
+    `beside` are the captions and chapters that belong to the film; None: those in files beside it.
 
     A film that was encoded so before is done at once. Raises PackageError for a title that none can have, ConfigError
     for such settings, SourceError, ToolError, SpaceError or CheckError for what went wrong; finished steps are kept.
@@ -89,9 +91,10 @@ def encode(
     if not 0.5 <= settings.segment_duration <= 30:
         found = f"{settings.segment_duration}s"
         raise ConfigError([Problem("settings", "segment_duration", found, "0.5s to 30s")])
-    ring = read_ring(settings.protection, title, reporter) if settings.protection is not None else None
+    protection = settings.protection
+    ring = read_ring(protection, title, reporter, settings.cpix_key) if protection is not None else None
     demand_film(film)
-    beside = read_beside(film)
+    beside = read_beside(film) if beside is None else beside
     for folder in (settings.work, out / title):
         _make_folder(folder)
     reporter = Metered(reporter)
@@ -124,8 +127,8 @@ def encode(
             reporter.keep_in(steps.folder)
             path = with_plain_name(film, steps.folder)
             with closing(AnyExecutor(executor) if executor else open_workers(settings.workers, tools)) as workers:
-                job = _start(path, digest, tools_version, tools, workers, steps, settings, reporter)
-                made = replace(job, ring=ring, beside=beside).make(title, name or title)
+                job = _start(path, digest, tools_version, tools, workers, steps, settings, reporter, ring)
+                made = replace(job, beside=beside).make(title, name or title)
             if _identity(film.stat()) != _identity(before):
                 steps.remove()
                 raise SourceError(f"{film} changed while it was being encoded; encode it again when it is finished")
@@ -205,45 +208,57 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _start(
     film: Path, digest: str, tools_version: str, tools: Tools, workers: Workers, steps: Steps,
-    settings: EncoderSettings, reporter: Reporter,
+    settings: EncoderSettings, reporter: Reporter, ring: KeyRing | None,
 ) -> _Job:  # fmt: skip
-    """Reads the film, remuxed first if its container does not seek exactly."""
+    """Reads the film, remuxed first if its container does not seek exactly, and finds its ladder."""
     source = _read(film, tools, reporter)
     for sentence in source.left_out:
         reporter.say(f"{film.name}: {sentence}")
+    codecs = [codec for codec in chosen(settings.codecs) if _is_encoded(source, codec, film, reporter)]
+    # VMAF knows no HDR: what keeps it has the ladder that all films have.
+    is_searched = settings.ladder == "per-title"
+    searched = [codec for codec in codecs if is_searched and not keeps_hdr(source, codec)]
+    if ring is not None:
+        ring.demand_keys(foreseen(source, codecs, searched))
     path = film
     if not source.is_seekable:
-        inputs = (RECIPE, digest, tools_version, *commands.remux(FILM, source, "film.mkv"))
-
-        def make(folder: Path) -> None:
-            tools.ffmpeg(commands.remux(film_url(film), source, "film.mkv"), cwd=folder)
-
-        try:
-            path = steps.run("remux", inputs, make) / "film.mkv"
-            source = _read(path, tools, reporter)
-        except (ToolError, SourceError) as error:
-            if error.retryable:
-                raise
-            # Matroska cannot hold every stream there is. As one chunk the film needs no seeking.
-            reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
-            path, source = film, _read(film, tools, reporter)
+        path, source = _remuxed(film, source, digest, tools_version, tools, steps, reporter)
     place = open_place(path, digest if path == film else path.parent.name, steps, settings, reporter)
-    work = Work(film_url(path), digest, tools_version, source, tools, steps, place, workers, settings, reporter)
-    codecs = [codec for codec in chosen(settings.codecs) if _is_encoded(source, codec, film, reporter)]
+    # Every order carries the source: without its keyframes, which only the plan asks for, and there may be 100,000.
+    light = replace(source, keyframes=())
+    work = Work(film_url(path), digest, tools_version, light, tools, steps, place, workers, settings, reporter)
     _demand_room(work, codecs)
-    plan = divide(work)
-    if settings.ladder == "fixed":
-        return _Job(work, plan, tuple(rung for codec in codecs for rung in _fixed_ladder(work, codec)))
-    demand_vmaf(tools)
-    # VMAF knows no HDR: what keeps it has the ladder that all films have.
-    found = {codec: find_ladder(work, plan, codec) for codec in codecs if not keeps_hdr(source, codec)}
+    if searched:
+        demand_vmaf(tools)
+    plan = divide(work, source.keyframes)
+    found = {codec: find_ladder(work, plan, codec) for codec in searched}
     rungs = (found[codec].rungs if codec in found else _fixed_ladder(work, codec) for codec in codecs)
     return _Job(
         work,
-        plan.by_shot(settings.chunk_duration),
+        plan.by_shot(settings.chunk_duration) if is_searched else plan,
         tuple(rung for of_codec in rungs for rung in of_codec),
+        ring,
         found=tuple(found.values()),
     )
+
+
+def _remuxed(
+    film: Path, source: Source, digest: str, tools_version: str, tools: Tools, steps: Steps, reporter: Reporter
+) -> tuple[Path, Source]:
+    """The film in Matroska, which seeks exactly; as it is, where that cannot hold every stream there is."""
+    inputs = (RECIPE, digest, tools_version, *commands.remux(FILM, source, "film.mkv"))
+
+    def make(folder: Path) -> None:
+        tools.ffmpeg(commands.remux(film_url(film), source, "film.mkv"), cwd=folder)
+
+    try:
+        path = steps.run("remux", inputs, make) / "film.mkv"
+        return path, _read(path, tools, reporter)
+    except (ToolError, SourceError) as error:
+        if error.retryable:
+            raise
+        reporter.say(f"{film.name} cannot be remuxed to be cut into chunks ({error}); it is encoded in one piece")
+        return film, source
 
 
 def _fixed_ladder(work: Work, codec: Codec) -> tuple[Rung, ...]:
@@ -303,7 +318,6 @@ class _Job:
     def make(self, title: str, name: str) -> Path:
         """The folder with all files of the package."""
         self.work.reporter.say(f"{show_duration(float(self.plan.duration))} of film in {_described(self.rungs)}")
-        self._demand_keys()
         video = self._video()
         sounds = self._sounds()
         texts = make_captions(self.work, self.plan, self.beside.captions)
@@ -327,15 +341,6 @@ class _Job:
         searches = tuple(Search(found.codec, found.pieces) for found in self.found)
         video = self._video()
         write_report(self.work, Encoded(self.plan, self.rungs, video, searches, read_quality(video)), folder, meter)
-
-    def _demand_keys(self) -> None:
-        """Raises ProtectionError if there is no key for a track, before hours of work for it."""
-        if self.ring is None:
-            return
-        for rung in self.rungs:
-            self.ring.demand_key(Track(rung.name, "video", rung.width, rung.height, self.plan.frame_rate))
-        for number, _ in enumerate(self.work.source.audios, 1):
-            self.ring.demand_key(Track(f"audio {number}", "audio"))
 
     def _video(self) -> Path:
         """`{rung}.mp4` of each rung, whole."""

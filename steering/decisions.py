@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.structs import Flat, Named
 from oca.access_log import AccessLog
 from steering.choice.ranking import Decision, Holding, Turn
 from steering.placement.sites import Sites
@@ -33,7 +34,7 @@ _TURNS = tuple(turn.name.lower() for turn in Turn)
 _HELD = tuple(holding.name.lower() for holding in Holding)
 
 
-class Choice(msgspec.Struct, frozen=True, gc=False):
+class Choice(Flat, frozen=True):
     """A pathway that was told, or an appliance of the nearest site that was passed over."""
 
     name: str
@@ -42,7 +43,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     holding: str  # whole, part or nothing
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class Decided(Named, frozen=True, kw_only=True):
     """A line of the log of decisions."""
 
     time: float  # seconds since the epoch

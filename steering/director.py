@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from config.steering import SteeringSettings
+from config.structs import Frozen
 from encoder.manifests import Pathway
 from oca.crowd import number
 from oca.report import Answer, Report
@@ -62,7 +63,7 @@ class Network:
     access: Access | None  # None: content is for everybody
 
 
-class Play(msgspec.Struct, frozen=True):
+class Play(Frozen, frozen=True):
     """A session that begins: what its manifest is made of."""
 
     title: Title
@@ -71,7 +72,7 @@ class Play(msgspec.Struct, frozen=True):
     token: str
 
 
-class Poll(msgspec.Struct, frozen=True):
+class Poll(Frozen, frozen=True):
     """The answer to a poll. `session` is ours, foreign (another key signed it) or unreadable."""
 
     priority: tuple[str, ...]

@@ -1,14 +1,16 @@
-"""What all tests share: the clip, its package, a real S3 API server, and a guard against processes left behind."""
+"""What all tests share: the clip, its package, a real S3 API server, a PostgreSQL, and a guard against what is left."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,11 +18,15 @@ from hypothesis import settings
 
 from bench.demo import CLIP, cache_folder, encode_films
 from config.progress import Reporter
+from tests.postgres import Postgres
 
 # A busy machine is no failure; and in CI the same tree gives the same result, while at a desk each run tries others.
 settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "desk")
+
+# A shell's job in the background ignores SIGINT, and so would all that we start and end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Command lines of processes that fixtures of a wider scope than one test started. By command and not by process ID: a
 # test may restart what such a fixture runs.
@@ -49,6 +55,17 @@ def clip() -> Path:
 def package(clip: Path) -> Path:
     """The clip's package folder (.../TITLE/PACKAGE). Encoded once for each content of clip and encoder."""
     return encode_films({clip.stem: clip}, cache_folder(), Reporter(quiet=True))[0]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL; whoever stops it starts it again."""
+    # Not in pytest's folders, which are closed to the user that the server runs as.
+    with TemporaryDirectory(prefix="nearcast-postgres-") as folder:
+        postgres = Postgres(Path(folder))
+        postgres.start()
+        yield postgres
+        postgres.kill()
 
 
 @pytest.fixture(scope="session")
@@ -88,14 +105,23 @@ def _no_leftovers() -> Iterator[None]:
         pytest.fail("left running: " + "; ".join(f"{pid} {command[:200]}" for pid, command in left.items()))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-    """Notes what session and module fixtures start, wherever in a test they are first asked for."""
-    before = _children()
-    value = yield
-    if fixturedef.scope != "function":
-        _lasting.update(command for pid, command in _children().items() if pid not in before)
-    return value
+class _Lasting:
+    """Notes what session and module fixtures start, wherever in a test they are first asked for.
+
+    A plugin, for the hooks of a conftest do not hear of session fixtures: those belong to the folder above.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        before = _children()
+        value = yield
+        if fixturedef.scope != "function":
+            _lasting.update(command for pid, command in _children().items() if pid not in before)
+        return value
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Lasting())
 
 
 def _children() -> dict[int, str]:

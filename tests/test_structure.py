@@ -71,6 +71,8 @@ PURE = (
     "encoder.pictures.sheets",
     "encoder.protection.arguments",
     "encoder.protection.cpix",
+    "encoder.protection.delivery",
+    "encoder.protection.foreseen",
     "encoder.protection.keyfile",
     "encoder.protection.keys",
     "encoder.protection.samples",

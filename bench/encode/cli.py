@@ -110,7 +110,8 @@ def _mixed(
         with _folder() as folder:
             with Tools() as tools:
                 joined = programme(tools, clips, folder, cases.limits.lines)
-            return list(mixed_rows(measure_clip(joined, folder, settings, Cases(exhaustive=True), reporter)))
+            cases = Cases(apple=False, exhaustive=True)
+            return list(mixed_rows(measure_clip(joined, folder, settings, cases, reporter)))
     except NearcastError as error:
         notes.append(f"the clips cannot be one programme: {error}")
         return []

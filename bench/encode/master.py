@@ -19,6 +19,8 @@ from encoder.video.ladder import display_size, output_rate
 _TONE_MAPPED = (
     "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited"
 )
+# Intra, and decoded in a seventh of the time of FFV1, which would take as long as x264 needs for half a rung.
+LOSSLESS = "utvideo"
 
 
 class Limits(NamedTuple):
@@ -47,7 +49,7 @@ def master(tools: Tools, clip: Path, source: Source, folder: Path, limits: Limit
     file = folder / f"{clip.stem}.master.mkv"
     seconds = ["-t", f"{limits.seconds:g}"] if limits.seconds else []
     tools.ffmpeg(
-        ["-i", film_url(clip), "-map", f"0:{video.index}", *seconds, "-vf", ",".join(filters), "-c:v", "ffv1",
+        ["-i", film_url(clip), "-map", f"0:{video.index}", *seconds, "-vf", ",".join(filters), "-c:v", LOSSLESS,
          "-fps_mode", "passthrough", "-map_metadata", "-1", "-f", "matroska", file.name],
         cwd=folder,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.encode.chunking import Chunking, chunking
-from bench.encode.curves import BdRate, Point, bd_rate, rising, session
+from bench.encode.curves import FEWEST_POINTS, BdRate, Point, bd_rate, rising, session
 from bench.encode.grid import grid
 from bench.encode.kills import Kills, kill_often
 from bench.encode.master import Limits, master
@@ -48,13 +48,16 @@ from encoder.running.process import Tools
 from encoder.video.ladder import candidate_sizes
 
 AV1, APPLE, APPLE_SAME, ONE_FACTOR = f"{OURS} av1", "apple", "apple, our keyframes", "one factor"
+# What a ladder of ours is called that has more rungs than the film needs.
+CLOSER = ", closer rungs"
 _CORES = 2
 
 
 class Cases(NamedTuple):
-    """What is measured beside ours and Apple's rungs."""
+    """What is measured beside ours."""
 
     limits: Limits = Limits()
+    apple: bool = True
     av1: bool = False
     peer: bool = False
     chunks: bool = False
@@ -109,11 +112,15 @@ class Clip:
     def mine(self) -> Ladder:
         return self.ladders[OURS]
 
+    def curve(self, subject: str) -> Ladder:
+        """The subject's ladder, or the one with more rungs where those are too few for a curve."""
+        return self.ladders.get(subject + CLOSER, self.ladders[subject])
+
     def against(self, theirs: str, mine: str = OURS) -> BdRate | None:
         """None if one of the two was not measured."""
         if not {theirs, mine} <= self.ladders.keys():
             return None
-        return bd_rate(self.ladders[mine].points, self.ladders[theirs].points)
+        return bd_rate(self.curve(mine).points, self.curve(theirs).points)
 
 
 def measure_clip(clip: Path, folder: Path, settings: EncoderSettings, cases: Cases, reporter: Reporter) -> Clip:
@@ -122,15 +129,16 @@ def measure_clip(clip: Path, folder: Path, settings: EncoderSettings, cases: Cas
         path, notes = master(tools, clip, read_film(tools, clip), folder, cases.limits)
         source = read_film(tools, path)
         reporter.say(f"{clip.name}: ours")
-        mine, _ = ours(path, folder, settings, quiet=True)
-        subjects = [mine]
-        reporter.say(f"{clip.name}: Apple's rungs")
-        subjects.append(fixed(path, source, folder, settings.preset, tools))
-        subjects.append(fixed(path, source, folder, settings.preset, tools, keyframes=mine.keyframes))
+        [mine] = subjects = ours(path, folder, settings, quiet=True)
         if cases.av1:
             reporter.say(f"{clip.name}: AV1")
             both = dataclasses.replace(settings, codecs=("h264", "av1"))
-            subjects.append(ours(path, folder / "av1", both, quiet=True, codec="av1")[0])
+            subjects.append(ours(path, folder / "av1", both, quiet=True)[1])
+        subjects += _closer(clip, path, folder, settings, subjects, reporter)
+        if cases.apple:
+            reporter.say(f"{clip.name}: Apple's rungs")
+            subjects.append(fixed(path, source, folder, settings.preset, tools))
+            subjects.append(fixed(path, source, folder, settings.preset, tools, keyframes=mine.keyframes))
         if cases.peer:
             reporter.say(f"{clip.name}: {SHAKA}")
             with _noted(clip, notes):
@@ -139,7 +147,7 @@ def measure_clip(clip: Path, folder: Path, settings: EncoderSettings, cases: Cas
             reporter.say(f"{clip.name}: every size at every factor")
             sizes = candidate_sizes(source)
             subjects.append(grid(path, source, folder, tools, sizes, mine.keyframes, settings.preset))
-        size = mine.rungs[0].width, mine.rungs[0].height
+        size = candidate_sizes(source)[0]
         ladders = {}
         with reporter.bar(f"{clip.name}: VMAF", sum(len(one.rungs) for one in subjects)) as bar:
             done = 0
@@ -160,6 +168,20 @@ def measure_clip(clip: Path, folder: Path, settings: EncoderSettings, cases: Cas
             with _noted(clip, notes):
                 kills = kill_often(path, folder, settings, cases.kills)
         return Clip(clip.name, ladders, cut, kills, tuple(notes))
+
+
+def _closer(
+    clip: Path, path: Path, folder: Path, settings: EncoderSettings, made: Sequence[Made], reporter: Reporter
+) -> list[Made]:
+    """Ladders of enough rungs for a curve, where a film needs so few that they are none."""
+    few = [one.subject for one in made if 1 < len(one.rungs) < FEWEST_POINTS]
+    if not few:
+        return []
+    reporter.say(f"{clip.name}: {' and '.join(few)} with {FEWEST_POINTS} rungs, for a curve")
+    codecs = ("h264", "av1") if AV1 in few else ("h264",)
+    settings = dataclasses.replace(settings, codecs=codecs, least_rungs=FEWEST_POINTS)
+    found = ours(path, folder / "closer", settings, quiet=True)
+    return [one._replace(subject=one.subject + CLOSER) for one in found if one.subject in few]
 
 
 @contextmanager
@@ -202,10 +224,7 @@ def _rows_of_all(clips: Sequence[Clip]) -> Iterator[Row]:
         yield _bd("BD-rate lost to the exhaustive hull", tried, BD_LOST)
     missed = [max(_missed(clip), default=math.nan) for clip in clips]
     yield _less("VMAF missed, worst rung", missed, MISS)
-    walls = [clip.mine.made.wall_s / (clip.mine.made.whole_cpu_s / _CORES) for clip in clips]
-    others = max(clip.mine.made.others for clip in clips)
-    note = f"others took up to {others:.0%} of the processors meanwhile"
-    yield _less(f"wall, by CPU on {_CORES} cores", walls, WALL, note)
+    yield _wall([clip.mine.made for clip in clips])
     if cut := [clip.chunking for clip in clips if clip.chunking is not None]:
         yield _less("chunking, CPU", [one.cpu for one in cut], CHUNK_CPU)
         yield _less("chunking, bytes", [one.size for one in cut], CHUNK_SIZE)
@@ -217,7 +236,7 @@ def _rows_of_all(clips: Sequence[Clip]) -> Iterator[Row]:
 
 def mixed_rows(programme: Clip) -> Iterator[Row]:
     """Of a programme of unlike clips: each shot its own factor, beside one factor for all at the best sizes."""
-    mine, even = programme.mine, programme.ladders[ONE_FACTOR].best()
+    mine, even = programme.curve(OURS), programme.ladders[ONE_FACTOR].best()
     starts = mine.made.keyframes
     pairs = (
         ("mean", mine.points, even.points, None),
@@ -248,6 +267,19 @@ def _session_rows(clips: Sequence[Clip], subject: str, words: str, goals: tuple[
     yield _less(f"session bits, by Apple's{words}", [mine.bps / theirs.bps - 1 for mine, theirs in pairs], None)
 
 
+def _wall(made: Sequence[Made]) -> Row:
+    """How long the encodes took, without what others took of the cores meanwhile, by what no idle core would make it.
+
+    Others fill idle cores, too, which flatters: so the note has the time by the clock.
+    """
+    ideal_s = [one.whole_cpu_s / _CORES for one in made]
+    walls = [one.wall_s * (1 - one.others) / ideal for one, ideal in zip(made, ideal_s, strict=True)]
+    worst = max(one.wall_s / ideal for one, ideal in zip(made, ideal_s, strict=True))
+    others = max(one.others for one in made)
+    note = f"by the clock up to {worst:.2f}: others took up to {others:.0%} of the processors"
+    return _less(f"wall, by CPU on {_CORES} cores", walls, WALL, note)
+
+
 def _missed(clip: Clip) -> list[float]:
     """How far each rung is from what it was made to have."""
     return [
@@ -260,12 +292,11 @@ def _missed(clip: Clip) -> list[float]:
 
 def _clip_rows(clip: Clip) -> Iterator[Row]:
     for name in clip.ladders:
-        mine = AV1 if name == AV1 else OURS
-        theirs = APPLE if name == AV1 else name
-        if name == OURS:
+        if name == OURS or name.endswith(CLOSER):
             continue
-        against = bd_rate(clip.ladders[mine].points, clip.ladders[theirs].points)
-        neg = bd_rate(clip.ladders[mine].neg_points, clip.ladders[theirs].neg_points)
+        mine, theirs = (clip.curve(AV1), clip.ladders[APPLE]) if name == AV1 else (clip.curve(OURS), clip.ladders[name])
+        against = bd_rate(mine.points, theirs.points)
+        neg = bd_rate(mine.neg_points, theirs.neg_points)
         note = describe(against) + ("" if _agree(against, neg) else "; NEG HAS THE OTHER SIGN")
         metric = "BD-rate, AV1 by apple" if name == AV1 else f"BD-rate, {name}"
         yield row(clip.name, metric, [against.pchip], more_is_better=False, note=note)
@@ -273,7 +304,8 @@ def _clip_rows(clip: Clip) -> Iterator[Row]:
     for ladder in clip.ladders.values():
         if ladder.made.subject != ONE_FACTOR:
             yield from _rung_rows(clip, ladder)
-        yield from _cost_rows(clip.name, ladder.made)
+        if not ladder.made.subject.endswith(CLOSER):
+            yield from _cost_rows(clip.name, ladder.made)
 
 
 def _agree(one: BdRate, other: BdRate) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.encode.master import LOSSLESS
 from encoder.film.probe import film_url, read_film
 from encoder.running.process import Tools
 from encoder.video.ladder import display_size
@@ -31,7 +32,7 @@ def programme(tools: Tools, clips: Sequence[Path], folder: Path, lines: int = 0)
     graph = ";".join([*parts, f"{joined}concat=n={len(clips)}:v=1:a=0[v]"])
     file = folder / "programme.mkv"
     tools.ffmpeg(
-        [*inputs, "-filter_complex", graph, "-map", "[v]", "-c:v", "ffv1", "-map_metadata", "-1",
+        [*inputs, "-filter_complex", graph, "-map", "[v]", "-c:v", LOSSLESS, "-map_metadata", "-1",
          "-f", "matroska", file.name],
         cwd=folder,
     )  # fmt: skip

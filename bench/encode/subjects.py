@@ -22,7 +22,7 @@ from encoder.package import Package
 from encoder.pipeline import encode
 from encoder.report.costs import cpu_s
 from encoder.running.process import Tools
-from encoder.video.codec import CODECS
+from encoder.video.codec import H264, Codec, chosen
 from encoder.video.ladder import display_size
 
 # Apple's authoring guide for H.264: width, height, bit/s. Those above the clip's size are left out.
@@ -64,10 +64,8 @@ class Made(NamedTuple):
     whole_cpu_s: float = 0.0  # with all that is done beside: reading, sound, packaging, checks
 
 
-def ours(
-    clip: Path, folder: Path, settings: EncoderSettings, *, quiet: bool, codec: str = "h264"
-) -> tuple[Made, Package]:
-    """The product's own encode, from its package on disk; of several codecs the rungs of one."""
+def ours(clip: Path, folder: Path, settings: EncoderSettings, *, quiet: bool) -> list[Made]:
+    """The product's own encode, from its package on disk: each codec's rungs, with what all codecs cost together."""
     meter = Metered(quiet=quiet)
     before, busy_before_s, began = cpu_s(), _busy_s(), time.monotonic()
     with PeakMemory() as memory:
@@ -75,27 +73,37 @@ def ours(
     wall_s, whole_cpu_s = time.monotonic() - began, cpu_s() - before
     others_s = max(0.0, _busy_s() - busy_before_s - whole_cpu_s)
     manifest = package.decode((made / package.MANIFEST_NAME).read_bytes())
-    videos = [one for one in manifest.of_kind("video") if one.codecs.startswith(CODECS[codec].tag)]
-    rungs = tuple(
-        Rung(one.name, made / one.file, one.width, one.height, sum(one.sizes) * 8 / manifest.duration, one.vmaf)
-        for one in videos
-    )
-    frames = [round(ticks * Fraction(videos[0].frame_rate) / videos[0].timescale) for ticks in videos[0].durations]
     search = [label for label in meter.cpu_s if label.removesuffix(_SCORED) in _SEARCH]
-    return Made(
-        OURS if codec == "h264" else f"{OURS} {codec}",
-        rungs,
+    cost = Made(
+        OURS,
+        (),
         meter.cpu_s[_FINAL],
         sum(meter.cpu_s[label] for label in search),
         f"at cuts and at most {settings.segment_duration:g} s",
-        max(videos[0].durations) / videos[0].timescale,
-        tuple(accumulate(frames[:-1], initial=0)),
+        0.0,
+        (),
         memory.size,
         wall_s,
         meter.cpu_s.get(_FINAL + _SCORED, 0.0),
         others_s / wall_s / (os.cpu_count() or 1),
         whole_cpu_s,
-    ), manifest
+    )
+    return [_of_codec(cost, made, manifest, codec) for codec in chosen(settings.codecs)]
+
+
+def _of_codec(cost: Made, folder: Path, manifest: Package, codec: Codec) -> Made:
+    """One codec's rungs of the package in `folder`."""
+    videos = [one for one in manifest.of_kind("video") if one.codecs.startswith(codec.tag)]
+    frames = [round(ticks * Fraction(videos[0].frame_rate) / videos[0].timescale) for ticks in videos[0].durations]
+    return cost._replace(
+        subject=OURS if codec is H264 else f"{OURS} {codec.name}",
+        rungs=tuple(
+            Rung(one.name, folder / one.file, one.width, one.height, sum(one.sizes) * 8 / manifest.duration, one.vmaf)
+            for one in videos
+        ),
+        longest_segment_s=max(videos[0].durations) / videos[0].timescale,
+        keyframes=tuple(accumulate(frames[:-1], initial=0)),
+    )
 
 
 def _busy_s() -> float:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bench import document
 from bench.delivery.machine import commit, machine
-from bench.steering import world
+from bench.steering import compiled, world
 from bench.steering.measure import Plan, measure
 from bench.steering.result import SteeringResult
 from config.progress import Reporter, is_terminal
@@ -36,22 +36,33 @@ _REPORTS_EVERY_S, _WORKERS = 2.0, 10
 @click.option(
     "--even", is_flag=True, help="No title and no site is more popular than another: the worst case of caches."
 )
+@click.option("--interpreted", is_flag=True, help="Steering as `pip install` has it, which is not compiled.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Also the result as JSON; - prints it instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def steering(
-    quick: bool, seconds: float, rounds: int, reports: float | None, even: bool, json_file: str | None, quiet: bool
+    quick: bool,
+    seconds: float,
+    rounds: int,
+    reports: float | None,
+    even: bool,
+    interpreted: bool,
+    json_file: str | None,
+    quiet: bool,
 ) -> None:
     """Session starts and polls of one worker: 18,000 appliances, 6,000 sites, 10,000 titles, 1.25 M prefixes.
 
-    Tokens and decision log are on, and reports come in. The service has one core, everything else the others.
+    Tokens and decision log are on, and reports come in. The service has one core, everything else the others. It is
+    compiled first, where mypy and a C compiler are.
     """
     document.demand_writable(json_file)
     size = (world.QUICK if quick else world.FULL)._replace(is_even=even)
     if quick:
         seconds, rounds = 0.5, 1
+    reporter = Reporter(quiet=quiet)
     plan = Plan(size, seconds, rounds, reports or size.appliances / _REPORTS_EVERY_S / _WORKERS)
     with tempfile.TemporaryDirectory(prefix="nearcast-bench-") as folder:
-        rows, notes = uvloop.run(measure(plan, Path(folder), Reporter(quiet=quiet)))
+        environment = {} if interpreted or quick else _compiled(Path(folder) / "compiled", reporter)
+        rows, notes = uvloop.run(measure(plan, Path(folder), reporter, environment))
     result = SteeringResult(
         machine=machine(),
         commit=commit(),
@@ -59,11 +70,22 @@ def steering(
         seconds=seconds,
         rounds=rounds,
         reports_per_s=plan.reports_per_s,
+        is_compiled=bool(environment),
         results=rows,
         notes=notes,
     )
     if not document.write(result, json_file):
         _print(result)
+
+
+def _compiled(folder: Path, reporter: Reporter) -> dict[str, str]:
+    """The environment of a compiled service, or nothing where it cannot be compiled."""
+    reason = compiled.why_not()
+    if reason:
+        reporter.say(f"steering is measured as it is, interpreted: {reason}")
+        return {}
+    reporter.say("compiling steering, which takes a minute")
+    return compiled.install(folder)
 
 
 def _print(result: SteeringResult) -> None:

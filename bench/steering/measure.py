@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -34,13 +35,18 @@ class Plan(NamedTuple):
     reports_per_s: float
 
 
-async def measure(plan: Plan, folder: Path, reporter: Reporter) -> tuple[list[Row], list[str]]:
-    """Rows, and notes on how they came about. Raises ProcessFailed."""
+async def measure(
+    plan: Plan, folder: Path, reporter: Reporter, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[list[Row], list[str]]:
+    """Rows, and notes on how they came about; `environment` leads the service to what was compiled.
+
+    Raises ProcessFailed.
+    """
     size, path = plan.size, folder / "routes.table"
     reporter.say(f"table of {size.ipv4 + size.ipv6} prefixes")
     rows = _measure_table(plan, path)
     reporter.say(f"{size.titles} titles, {size.appliances} appliances in {size.sites} sites")
-    async with stage(folder, size, path, plan.reports_per_s) as running:
+    async with stage(folder, size, path, plan.reports_per_s, environment) as running:
         rows += _measured_start(running)
         warmed = await running.players.ask(_ANSWER_LIMIT_S, ask="titles")
         rows.append(row("start", "until every title was asked for once, s", [warmed["seconds"]], "makes its manifests"))
@@ -54,6 +60,7 @@ async def measure(plan: Plan, folder: Path, reporter: Reporter) -> tuple[list[Ro
         reporter.say("a lost report")
         rows += await _measure_loss(running, told)
     notes = [
+        "steering is compiled (NEARCAST_COMPILE=3 pip install)" if environment else "steering is interpreted",
         f"an appliance's report each {size.appliances / plan.reports_per_s:.1f} s: {plan.reports_per_s:.0f} a second "
         f"in all, to the worker that is measured ({reports['left_out']} were left out as it was behind, "
         f"{reports['refused']} were refused)",

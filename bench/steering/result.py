@@ -45,6 +45,7 @@ class SteeringResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float  # of each measurement
     rounds: int
     reports_per_s: float
+    is_compiled: bool
     results: list[Row]
     notes: list[str]
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +45,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, size: world.Size, table: Path, reports_per_s: float) -> AsyncIterator[Stage]:
-    """Raises ProcessFailed."""
+async def stage(
+    folder: Path, size: world.Size, table: Path, reports_per_s: float, environment: Mapping[str, str]
+) -> AsyncIterator[Stage]:
+    """`environment` is added to the service's. Raises ProcessFailed."""
     ours, theirs = _cores()
     numbers = [str(int(number)) for number in size]
     origin = Process("origin", folder, "bench.steering.origin", numbers)
-    service = Process("steering", folder, "steering", ["serve", "--config", str(folder / "steering.toml")])
+    serve = ["serve", "--config", str(folder / "steering.toml")]
+    service = Process("steering", folder, "steering", serve, environment)
     helpers: list[Dialogue] = []
     lost_after_s = max(_LEAST_LOST_AFTER_S, REPORTS_TO_BE_LOST * size.appliances / reports_per_s)
     try:

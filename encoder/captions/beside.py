@@ -6,12 +6,13 @@ finished.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from encoder.captions import chapters, subrip, ttml, webvtt
 from encoder.captions.charsets import read_text
-from encoder.captions.sidecars import find_captions, find_chapters
+from encoder.captions.sidecars import find_captions, find_chapters, find_files
 from encoder.errors import SourceError
 from encoder.film.source import TextStream
 from encoder.package import Chapter
@@ -46,28 +47,40 @@ class Beside:
 
 
 def read_beside(film: Path) -> Beside:
-    """Raises SourceError for the first file that cannot be read."""
+    """Of a film that is a file. Raises SourceError for the first file that cannot be read."""
     try:
         names = [path.name for path in film.parent.iterdir()]
     except OSError:  # the film may be read, its folder not: then there is nothing to be found
         names = []
-    captions = (
-        CaptionFile(sidecar.track, webvtt_of(_read(film.parent / sidecar.name), sidecar.track, sidecar.name))
-        for sidecar in find_captions(film.name, names)
-    )
-    file = find_chapters(film.name, names)
-    found = chapters.read_chapters(read_text(_read(film.parent / file), file, "und"), file) if file else ()
-    return Beside(tuple(captions), found)
+    return parse_beside(film.name, {name: _read(film.parent / name) for name in find_files(film.name, names)})
 
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise SourceError(f"{path.name} has {size} bytes, expected at most {_LARGEST}")
+        demand_small(path.name, path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def demand_small(name: str, size: int) -> None:
+    """Raises SourceError for a file that is too large to be read."""
+    if size > _LARGEST:
+        raise SourceError(f"{name} has {size} bytes, expected at most {_LARGEST}")
+
+
+def parse_beside(film: str, files: Mapping[str, bytes]) -> Beside:
+    """From what is in the files that belong to the film with the file name `film` (see sidecars.find_files).
+
+    Raises SourceError saying where the first one that cannot be read is broken.
+    """
+    captions = (
+        CaptionFile(sidecar.track, webvtt_of(files[sidecar.name], sidecar.track, sidecar.name))
+        for sidecar in find_captions(film, files)
+    )
+    name = find_chapters(film, files)
+    found = chapters.read_chapters(read_text(files[name], name, "und"), name) if name else ()
+    return Beside(tuple(captions), found)
 
 
 def webvtt_of(data: bytes, track: TextStream, name: str) -> str:

@@ -7,7 +7,7 @@
     film.de.Kommentar.srt  German, labelled "Kommentar"
     film.chapters.txt      (or .vtt) its chapters
 
-Pure: names in, what they mean out. encoder/captions/step.py reads the files.
+Pure: names in, what they mean out. encoder/captions/beside.py reads the files.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ class Sidecar:
     track: TextStream
 
 
+def find_files(film: str, names: Iterable[str]) -> list[str]:
+    """All files that belong to the film with the file name `film` among the names in its folder."""
+    names = sorted(names)
+    return [*(caption.name for caption in find_captions(film, names)), *filter(None, [find_chapters(film, names)])]
+
+
 def find_captions(film: str, names: Iterable[str]) -> list[Sidecar]:
     """The captions of the film with the file name `film` among the names in its folder, in their order."""
     names = sorted(names)
@@ -55,9 +61,14 @@ def find_chapters(film: str, names: Iterable[str]) -> str:
     return next((name for name in names if ".".join(_words(film, name, names)).lower() in _CHAPTERS), "")
 
 
+def stem_of(film: str) -> str:
+    """What the name of the film and of all files that belong to it begins with."""
+    return film.rpartition(".")[0] or film
+
+
 def _words(film: str, name: str, names: list[str]) -> list[str]:
     """What stands between the film's name and the end: ["en", "forced", "srt"]; nothing if it is another film's."""
-    stem = film.rpartition(".")[0] or film
+    stem = stem_of(film)
     if not name.startswith(f"{stem}.") or name == film:
         return []
     for other in names:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 import statistics
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -74,6 +75,8 @@ class VideoStream:
     is_constant: bool  # every picture stands on the grid start + k / frame_rate
     frames: int  # pictures on the grid of frame_rate
     start: Fraction  # seconds, on the file's own clock: the zero of the package
+    longest: Fraction = Fraction(0)  # seconds that a picture lasts at most; 0 if not all times are known
+    reordered: int = 0  # pictures that are decoded before one that is shown before them
 
     @property
     def depth(self) -> int:
@@ -115,6 +118,7 @@ class Source:
     texts: tuple[TextStream, ...]
     left_out: tuple[str, ...]  # sentences about streams that do not get into the package
     chapters: tuple[Chapter, ...] = ()  # on the film's own clock
+    keyframes: tuple[int, ...] = ()  # of a film on its grid: the pictures that decoding may begin with
 
     @property
     def duration(self) -> Fraction:
@@ -131,6 +135,7 @@ class Scan:
     """Packet times of a file, in the ticks of each stream."""
 
     video_pts: list[int] = field(default_factory=list)
+    keyframe_pts: list[int] = field(default_factory=list)
     untimed: int = 0  # pictures without a presentation time
     lost: int = 0  # pictures without any time, before the first that has one
     last_duration: int = 0  # of the latest picture
@@ -161,6 +166,8 @@ def parse_scan(lines: Iterable[str], video_index: int, on_bytes: Callable[[int],
             if pts >= latest:
                 latest, scan.last_duration = pts, duration
             scan.video_pts.append(pts)
+            if "K" in flags:
+                scan.keyframe_pts.append(pts)
     scan.video_pts.sort()
     return scan
 
@@ -234,7 +241,10 @@ def read_source(film: str, described: Mapping[str, Any], scan: Scan) -> Source:
             left_out.append(f"{what} is left out: it is empty or its codec is unknown")
     chapters = tuple(_read_chapter(chapter) for chapter in described.get("chapters", ()))
     container = described["format"]["format_name"]
-    return Source(container, video, tuple(audios), tuple(texts), tuple(left_out), chapters)
+    keyframes = (
+        tuple(bisect_left(scan.video_pts, pts) for pts in sorted(scan.keyframe_pts)) if video.is_constant else ()
+    )
+    return Source(container, video, tuple(audios), tuple(texts), tuple(left_out), chapters, keyframes)
 
 
 def _demand_whole(film: str, described: Mapping[str, Any], scan: Scan) -> None:
@@ -272,7 +282,14 @@ def _read_video(stream: Mapping[str, Any], scan: Scan) -> VideoStream:
         is_constant=is_constant,
         frames=frames,
         start=scan.video_pts[0] * time_base,
+        reordered=stream.get("has_b_frames", 0),
+        longest=Fraction(0) if scan.untimed else _longest(scan) * time_base,
     )
+
+
+def _longest(scan: Scan) -> int:
+    """Ticks that a picture lasts at most."""
+    return max(itertools.chain([scan.last_duration], (b - a for a, b in itertools.pairwise(scan.video_pts))))
 
 
 def frame_grid(pts: Sequence[int], time_base: Fraction, candidates: Sequence[Fraction]) -> tuple[Fraction, bool]:

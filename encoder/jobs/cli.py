@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from encoder.jobs.batch import NamedFilm, find_films
 from encoder.jobs.job_queue import Queue
 from encoder.jobs.runner import Runner, given
 from encoder.jobs.states import Job, Request, State
-from encoder.jobs.table import COLUMNS, as_json, colour, row, tally
+from encoder.jobs.table import COLUMNS, as_json, colour, places, row, tally
+from encoder.report.write import report_path
 
 _WATCH_S = 1.0
 # Such a setting is the runner's business, whoever asks for a job.
-_OF_RUNNER = ("queue", "workers", "min_free_space")
+_OF_RUNNER = ("queue", "keep_jobs", "workers", "min_free_space")
 
 
 def where_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,7 +127,7 @@ def run_jobs(
 @click.option("--watch", is_flag=True, help="Show them anew each second, until all are over.")
 @settings_options(EncoderSettings, "encoder")
 def status(ids: tuple[int, ...], in_json: bool, watch: bool, settings: EncoderSettings) -> None:
-    """Show the jobs: state, progress, errors."""
+    """Show the jobs: state, progress, errors; of those that are done, where package and report are."""
     with open_queue(settings) as queue:
         for id_ in ids:
             queue.job(id_)  # for an ID that there is not, an error and no empty table
@@ -193,9 +194,22 @@ def open_queue(settings: EncoderSettings) -> Iterator[Queue]:
 
 def _print(jobs: Sequence[Job], *, in_json: bool) -> None:
     if in_json:
-        click.echo(json.dumps([as_json(job) for job in jobs], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([as_json(job, _report(job)) for job in jobs], indent=2, ensure_ascii=False))
         return
     Console().print(_table(jobs))
+    for job in jobs:
+        if job.state is State.DONE:
+            click.echo(places(job, _report(job)))
+
+
+def _report(job: Job) -> str:
+    """Where the report of a job's package is; "" if there is none, or none that this machine sees."""
+    if not job.package:
+        return ""
+    path = report_path(Path(job.package))
+    with suppress(OSError):  # in a folder that is another user's
+        return str(path) if path.exists() else ""
+    return ""
 
 
 def _table(jobs: Sequence[Job]) -> Table:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sql
 
+from config.databases import make_tables, open_engine, reason_of
 from encoder.errors import JobError
 from encoder.jobs.states import LEASE_S, MOST_ATTEMPTS, Event, Job, Request, State, moved, sources
 from encoder.jobs.titles import demand_distinct, shown
@@ -51,6 +52,7 @@ _jobs = sql.Table(
     sql.Column("per_mille", sql.Integer, nullable=False, default=0),
     sql.Column("left_s", sql.Double, nullable=True),
     sql.Column("package", sql.LargeBinary, nullable=False, default=b""),
+    sqlite_autoincrement=True,  # an ID that a script remembers is no other job's when the first is forgotten
 )
 # The same work is not asked for twice, and no two films for one title.
 _one_of_title = sql.Index(
@@ -85,13 +87,9 @@ class Queue:
     def __init__(self, url: str) -> None:
         """Opens the database, and makes its table if there is none. Raises JobError if it cannot be used."""
         with _as_job_error():
-            try:
-                self._engine = _engine(url)
-            except ImportError as error:
-                raise JobError(
-                    f"queue: there is no driver for it here ({error}); for PostgreSQL: pip install 'nearcast[postgres]'"
-                ) from error
-            _metadata.create_all(self._engine)
+            self._engine = open_engine(url, _PATIENCE_S, is_durable=True)
+            with self._engine.begin() as connection:
+                make_tables(connection, _metadata)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -196,6 +194,12 @@ class Queue:
             query = query.where(_jobs.c.id.in_(only))
         with _as_job_error(), self._engine.begin() as connection:
             return [_job(row) for row in connection.execute(query)]
+
+    def forget(self, before: float) -> None:
+        """Removes the jobs that were over before this time."""
+        over = _jobs.c.state.in_([state.value for state in State if state.is_over])
+        with _as_job_error(), self._engine.begin() as connection:
+            connection.execute(sql.delete(_jobs).where(over, _jobs.c.ended_at < before))
 
     def _give_back_lost(self, now: float) -> None:
         """Jobs whose runner is gone: back into the queue, or to their end if that happened too often or was wanted."""
@@ -303,28 +307,5 @@ def _as_job_error() -> Iterator[None]:
         yield
     except sql.exc.IntegrityError as error:  # the index of titles, and what another process added meanwhile
         raise JobError("another job has this title and is not over; cancel it, or wait until it is") from error
-    except sql.exc.DBAPIError as error:
-        raise JobError(f"queue: {error.orig}") from error
     except (sql.exc.SQLAlchemyError, OSError, ValueError) as error:
-        raise JobError(f"queue: {error}") from error
-
-
-def _engine(url: str) -> sql.Engine:
-    parsed = sql.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sql.create_engine(parsed, connect_args={"timeout": _PATIENCE_S})
-        sql.event.listen(engine, "connect", _write_ahead)
-        return engine
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return sql.create_engine(parsed, connect_args={"connect_timeout": _PATIENCE_S}, pool_pre_ping=True)
-
-
-def _write_ahead(connection: Any, _: object) -> None:
-    """Who reads the status does not wait for who writes, and a commit is on the disk before it is one."""
-    cursor = connection.cursor()
-    cursor.execute("pragma journal_mode = wal")
-    cursor.execute("pragma synchronous = full")
-    cursor.close()
+        raise JobError(f"queue: {reason_of(error)}") from error

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # How often an idle runner looks for a job.
 _LOOK_S = 1.0
+# How often a runner removes jobs that are over for long.
+_FORGET_EVERY_S = 3600.0
 
 Make: TypeAlias = Callable[[Request, EncoderSettings, Reporter], Path]
 
@@ -95,8 +97,8 @@ class FollowedReporter(Reporter):
 def encode_request(request: Request, settings: EncoderSettings, reporter: Reporter) -> Path:
     """Encodes and publishes as was asked; the package's folder."""
     out = request.out or settings.work / "packages"
-    with film_at(request.film, settings, reporter) as film:
-        folder = encode(film, request.title, out, settings, reporter, request.name)
+    with film_at(request.film, settings, reporter) as here:
+        folder = encode(here.path, request.title, out, settings, reporter, request.name, beside=here.beside)
     if request.publish:
         publish(folder, request.publish, replace=request.replace, s3_endpoint=request.s3_endpoint)
     return folder
@@ -113,16 +115,19 @@ class Runner:
         self._make, self._clock, self._beat_s = make, clock, beat_s
         self._is_interruptible = False
         self._told = Answer.GO_ON
+        self._forget_at = 0.0
 
     def run(self, only: Collection[int] | None = None, *, until_done: bool = False) -> bool:
         """Takes jobs until SIGTERM, or `until_done`: until none is left to wait for.
 
-        `only`: jobs of these IDs. True if all that it ran are done.
+        `only`: jobs of these IDs, and no other is touched. True if all that it ran are done.
         """
         all_done = True
         before = signal.signal(signal.SIGUSR1, self._interrupt)
         try:
             while True:
+                if only is None:
+                    self._forget()
                 job = self._queue.claim(self._name, self._clock(), only)
                 if job is not None:
                     all_done &= self._run(job)
@@ -132,6 +137,12 @@ class Runner:
                     time.sleep(_LOOK_S)
         finally:
             signal.signal(signal.SIGUSR1, before)
+
+    def _forget(self) -> None:
+        now = self._clock()
+        if now >= self._forget_at:
+            self._queue.forget(now - self._settings.keep_jobs)
+            self._forget_at = now + _FORGET_EVERY_S
 
     def _is_any_left(self, only: Collection[int] | None) -> bool:
         return any(not job.state.is_over for job in self._queue.jobs(only))

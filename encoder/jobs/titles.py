@@ -55,7 +55,7 @@ def demand_distinct(requests: Iterable[Request]) -> None:
             )
 
 
-def shown(film: Path) -> str:
+def shown(path: Path | str) -> str:
     """A path as it may be printed: names need be neither text nor on one line."""
-    text = str(film).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

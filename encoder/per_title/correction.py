@@ -1,10 +1,13 @@
 """Rungs brought to the quality that they were chosen for, while they are encoded and after.
 
 Trials of a sample let expect what the film has; the film itself is scored as it is encoded, in waves of shots from all
-over it. What is missing to perfection changes with a shot's factor as in its trials, in proportion, and what the shots
-of a wave have more or less than expected, later ones are expected to have as well: so the factors of each wave are
+over it. The odds of a point being missing change with a shot's factor as in its trials, in proportion, and what shots
+that were scored have more or less than expected, others are expected to have as well: so the factors of each wave are
 moved, all alike, such that the mean of the film becomes what was asked. That costs no encode. What is still off at the
 end is put right in as few shots as can bear it, those first that are farthest from what was expected of them.
+
+Several waves are on their way at once, or workers would wait for the last of each. Which waves the factors of one
+follow from depends on the film alone, not on how many workers there are or which is the fastest: so its bytes do too.
 
 Beside the mean, a shot may be much worse than its trials let expect, or, if little or nothing of it was tried, than the
 worst that was: it gets a lower factor.
@@ -15,27 +18,34 @@ Pure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from encoder.per_title import quality
-from encoder.per_title.curves import BEST_VMAF, Piece, whole
+from encoder.per_title.curves import Piece, odds_of, vmaf_of, whole
 from encoder.per_title.trials import Sample
 from encoder.video.chunks import Chunk
 from encoder.video.ladder import Rung
 
-# What is missing is counted to a little more than perfection, so that there is always a proportion.
-_PERFECT = BEST_VMAF + 1
-# What a rung's mean may be off, in points: with the error of scoring each fifth frame it stays within 0.3 mostly.
-_TOLERANCE = 0.25
+# What a rung's mean may be off, in points: nobody sees half a point, and further encodes cost as much as the first.
+_TOLERANCE = 0.4
 # How many points a shot may be moved to make up for others: a third of what anybody notices.
 _BEARABLE = 2.0
 # How far the factors of a wave are moved at most, as a part of the codec's range: the shots before it may be freaks.
 _FURTHEST = 1 / 6
 # Factors are moved in such steps: a tenth of a point of VMAF at most.
 _STEP = 0.02
-_WAVES = 3
+# More would tell little more each.
+_MOST_WAVES = 24
+# One in so many waves is on its way at once: more keep more workers busy, and know less of the film. Of three shots
+# each waits for the one before: its chunk alone keeps two cores busy, and what is off costs a further encode.
+_AHEAD = 3
+# What is off is made up for in so much of the film, or the last shots would pay for all.
+_LEAST_LEFT = 1 / 6
+# Whole numbers times it, without what is before the point, lie evenly between 0 and 1 however many there are.
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _ROUNDS = 20
 # A shot of which less than this was tried is not known by its trials.
 _KNOWN = 0.5
@@ -115,28 +125,48 @@ class Expected:
 
 
 def waves(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
-    """The chunks in the order that they are encoded in: each wave has shots from all over the film, and whole ones."""
-    shots = list(dict.fromkeys(chunk.shot for chunk in chunks))
-    count = min(_WAVES, len(shots))
-    numbers = {shot: at % count for at, shot in enumerate(shots)}
-    return [[chunk for chunk in chunks if numbers[chunk.shot] == wave] for wave in range(count)]
+    """The chunks in the order that they are encoded in: whole shots, the first of them from all over the film."""
+    shots: dict[int | None, list[Chunk]] = {}
+    for chunk in chunks:
+        shots.setdefault(chunk.shot, []).append(chunk)
+    spread = [own for _, own in sorted(enumerate(shots.values()), key=lambda one: one[0] * _GOLDEN % 1)]
+    count = min(_MOST_WAVES, len(spread))
+    ends = [len(spread) * (wave + 1) // count for wave in range(count)]
+    return [[chunk for own in spread[start:end] for chunk in own] for start, end in pairwise([0, *ends])]
 
 
-def steered(rung: Rung, found: Sequence[Encoded], left: Mapping[int, int], expected: Expected) -> Rung:
-    """The rung with such factors for the shots that are `left` (their frames) that its mean becomes what was asked."""
-    share = _share_of_missing(rung, found, expected)
-    frames = sum(left.values())
-    asked = sum(expected.vmaf(rung, shot, rung.crf_of(shot)) * own for shot, own in left.items()) / frames
+def ahead(count: int) -> int:
+    """How many of so many waves are on their way at once: one follows from all but so many before it."""
+    return -(-count // _AHEAD)
+
+
+def steered(
+    rung: Rung, wave: Collection[int], found: Sequence[Encoded], begun: Collection[int], expected: Expected
+) -> Rung:
+    """The rung with such factors for the shots of a wave that its mean becomes what was asked.
+
+    `found` is what is known; shots that are `begun`, but not known yet, have their factors. All others are to be moved
+    as those of the wave are.
+    """
+    frames = [sum(segments) for segments in expected.shots]
+    known = {one.shot for one in found}
+    left = [shot for shot in range(len(frames)) if shot not in known and shot not in begun]
+    share = _share_of_odds(rung, found, expected)
+
+    def have(shots: Collection[int], by: float = 0.0) -> float:
+        """All that so many frames have together."""
+        odds = {shot: share * odds_of(expected.vmaf(rung, shot, rung.crf_of(shot) + by)) for shot in shots}
+        return sum(vmaf_of(odds[shot]) * frames[shot] for shot in shots)
+
+    count = sum(frames[shot] for shot in left)
+    asked = sum(expected.vmaf(rung, shot, rung.crf_of(shot)) * frames[shot] for shot in left) / count
     off = missed(rung, found) * sum(one.frames for one in found)
-    wanted = min(asked + _BEARABLE, max(asked - _BEARABLE, rung.vmaf - off / frames))
-
-    def have(by: float) -> float:
-        missing = sum(_missing(expected.vmaf(rung, shot, rung.crf_of(shot) + by)) * own for shot, own in left.items())
-        return _PERFECT - share * missing / frames
-
+    off += have(begun) - rung.vmaf * sum(frames[shot] for shot in begun)
+    wanted = rung.vmaf - off / max(count, _LEAST_LEFT * sum(frames))
+    wanted = min(asked + _BEARABLE, max(asked - _BEARABLE, wanted))
     furthest = _range(rung) * _FURTHEST
-    by = _highest(lambda by: have(by) >= wanted, -furthest, furthest)
-    return _with_factors(rung, {shot: _stepped(rung, rung.crf_of(shot) + by) for shot in left})
+    by = _highest(lambda by: have(left, by) >= wanted * count, -furthest, furthest)
+    return _with_factors(rung, {shot: _stepped(rung, rung.crf_of(shot) + by) for shot in wave})
 
 
 def corrected(rung: Rung, found: Sequence[Encoded], expected: Expected) -> Rung | None:
@@ -201,27 +231,23 @@ def _moved(rung: Rung, shots: Sequence[Encoded], expected: Expected) -> dict[int
     return {one.shot: one.crf + by for one in chosen}
 
 
-def _share_of_missing(rung: Rung, found: Sequence[Encoded], expected: Expected) -> float:
-    """What is missing to perfection in these shots, as a part of what was expected to be: the geometric mean.
+def _share_of_odds(rung: Rung, found: Sequence[Encoded], expected: Expected) -> float:
+    """The odds of a point being missing in these shots, by those that were expected: the geometric mean.
 
     Those that a cap kept from their factor say nothing of others, and one shot says less of others than many do.
     """
     found = [one for one in found if not one.is_capped]
     if not found:
         return 1.0
-    logs = [math.log(_missing(one.vmaf) / _missing(expected.vmaf(rung, one.shot, one.crf))) for one in found]
+    logs = [math.log(odds_of(one.vmaf) / odds_of(expected.vmaf(rung, one.shot, one.crf))) for one in found]
     mean = sum(log * one.frames for log, one in zip(logs, found, strict=True)) / sum(one.frames for one in found)
     return math.exp(mean * len(found) / (len(found) + 1))
 
 
 def _vmaf_at(rung: Rung, shot: Encoded, crf: float, expected: Expected) -> float:
     """What an encoded shot would have at another factor."""
-    here, there = (_missing(expected.vmaf(rung, shot.shot, one)) for one in (shot.crf, crf))
-    return max(0.0, _PERFECT - _missing(shot.vmaf) * there / here)
-
-
-def _missing(vmaf: float) -> float:
-    return _PERFECT - vmaf
+    here, there = (odds_of(expected.vmaf(rung, shot.shot, one)) for one in (shot.crf, crf))
+    return vmaf_of(odds_of(shot.vmaf) * there / here)
 
 
 def _crf_of_worse(rung: Rung, shot: Encoded, crf: float, expected: Expected) -> float:

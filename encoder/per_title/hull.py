@@ -10,6 +10,7 @@ Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,11 @@ TOP_VMAF = 95.0
 # Six points are one just noticeable difference (J. Ozer, "Finding the just noticeable difference with Netflix VMAF",
 # 2017). Steps of eight cost less storage than those of six.
 STEP_VMAF = 8.0
+# And neighbours are at most a factor of two apart, on the mean ("should be a factor of 1.5 to 2", as Apple's authoring
+# guide has it): a link between two of them gets the lower one.
+STEP_OCTAVES = 1.0
+# A rung that takes so little more than the slowest link carries needs none below it, in octaves.
+_NO_STEP = 0.2
 # Apple's lowest rung: what the slowest link that a film is watched on can carry.
 LOWEST_BPS = 145_000
 # Worse than this is no picture of the film.
@@ -39,9 +45,14 @@ class Choice(NamedTuple):
 
 
 def choose_rungs(
-    pieces: Sequence[Piece], heights: Sequence[int], frame_rate: float, highest_bps: float, codec: Codec
+    pieces: Sequence[Piece],
+    heights: Sequence[int],
+    frame_rate: float,
+    highest_bps: float,
+    codec: Codec,
+    least: int = 1,
 ) -> list[Choice]:
-    """The ladder, best first; at least one rung.
+    """The ladder, best first; at least one rung, and `least` if the film has that many.
 
     `pieces` were tried with `codec`. `heights` are those that there may be, highest first; no rung has more than
     `highest_bps`, however hard the film is.
@@ -51,7 +62,8 @@ def choose_rungs(
         most = _carried(pieces, heights, highest_bps / frame_rate, top, codec)
         top = _cheapest(pieces, heights, most, codec) or top
     lowest = _lowest(pieces, heights, frame_rate, top, codec)
-    steps = max(0, round((top.vmaf - lowest) / STEP_VMAF))
+    bottom = _cheapest(pieces, heights, lowest, codec)
+    steps = max(_steps(top, bottom), least - 1) if bottom and bottom.bits < top.bits else 0
     rungs = [top]
     for step in range(1, steps + 1):
         # Where two sizes are as good as each other a trial's noise would put the larger one below.
@@ -85,6 +97,12 @@ def _best(pieces: Sequence[Piece], height: int, codec: Codec) -> Choice:
     point: Point = whole(pieces, height, codec.lowest_crf)
     crf = codec.lowest_crf if point.vmaf < TOP_VMAF else codec.highest_crf
     return Choice(height, crf, *whole(pieces, height, crf))
+
+
+def _steps(top: Choice, bottom: Choice) -> int:
+    """How many steps lead from one to the other."""
+    octaves = math.log2(top.bits / bottom.bits) / STEP_OCTAVES
+    return max(round((top.vmaf - bottom.vmaf) / STEP_VMAF), math.ceil(octaves - _NO_STEP))
 
 
 def _lowest(pieces: Sequence[Piece], heights: Sequence[int], frame_rate: float, top: Choice, codec: Codec) -> float:

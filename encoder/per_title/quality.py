@@ -58,8 +58,13 @@ def every(frames: int) -> int:
 
 
 def counted(scores: Sequence[float], frames: int) -> list[float]:
-    """The scores of a piece's frames. libvmaf sometimes logs a frame more than there is."""
-    return list(scores[: how_many(frames)])
+    """The scores of a piece's frames. libvmaf sometimes logs a frame more than there is.
+
+    The first frame has the score of the next: with none before it VMAF takes it for a still, and scores it by up to 14
+    points lower than within the film.
+    """
+    found = list(scores[: how_many(frames)])
+    return [*found[1:2], *found[1:]] if len(found) > 1 else found
 
 
 def how_many(frames: int) -> int:

@@ -10,6 +10,7 @@ Each codec has trials and a hull of its own.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from encoder.per_title import hull, shots, trials
@@ -32,11 +33,12 @@ class Found(NamedTuple):
     samples: tuple[Sample, ...]
 
 
-def divide(work: Work) -> Plan:
-    """The film in segments that begin where its shots do."""
+def divide(work: Work, keyframes: Sequence[int]) -> Plan:
+    """The film in segments that begin where its shots do. `keyframes` are pictures that its decoding may begin with."""
     lengths = work.settings.segment_duration, work.settings.chunk_duration
-    plan = plan_chunks(work.source, *lengths)
-    return plan_chunks(work.source, *lengths, work.chunked(plan, lambda plan: _cuts(work, plan)))
+    plan = plan_chunks(work.source, *lengths, keyframes=keyframes)
+    cuts = work.chunked(plan, lambda plan: _cuts(work, plan))
+    return plan_chunks(work.source, *lengths, cuts, keyframes)
 
 
 def find_ladder(work: Work, plan: Plan, codec: Codec) -> Found:
@@ -49,7 +51,7 @@ def find_ladder(work: Work, plan: Plan, codec: Codec) -> Found:
     by_height = {height: (width, height) for width, height in sizes}
     rate = float(plan.frame_rate)
     highest = highest_bps(sizes[0], plan.frame_rate)
-    choices = hull.choose_rungs(pieces, list(by_height), rate, highest, codec)
+    choices = hull.choose_rungs(pieces, list(by_height), rate, highest, codec, work.settings.least_rungs)
     names = trials.names([choice.height for choice in choices])
     rungs = []
     for name, choice in zip(names, choices, strict=True):

@@ -15,10 +15,13 @@ from encoder.video.chunks import Chunk, Plan
 
 # Trial sizes as parts of the film's. Interpolating between these misses the hull by less than a percent of the bits.
 _PARTS = (1.0, 2 / 3, 1 / 3)
-# Seconds of a segment that are tried at most: what a keyframe costs is told apart from the rest (see `bits_of`).
-_LONGEST_S = 2
-# More shots of a film than these tell nothing new of its ladder; of fewer, further segments are tried.
-_MOST, _FEWEST = 48, 3
+# Seconds of a segment that are tried at most: what a keyframe costs is told apart from the rest (see `bits_of`). Of a
+# film of which that would be more than half, trials would cost more than what is encoded in the end: fewer then, but
+# not so few that the encoder has nothing to look ahead at.
+_LONGEST_S, _SHORTEST_S = 2.0, 1.0
+_MOST_OF_FILM = 0.5
+# More shots of a film than these tell nothing new of its ladder.
+_MOST = 48
 
 
 class Sample(NamedTuple):
@@ -31,20 +34,14 @@ class Sample(NamedTuple):
 
 
 def sample(plan: Plan) -> list[Sample]:
-    """The middle segment of each shot; of evenly many shots of a long film, of more segments of one with few shots."""
-    offered = [
-        (shot, segment, len(segments))
-        for shot, segments in enumerate(plan.shots)
-        for segment in _middle_first(segments)
-    ]
-    usual = [one for one in offered if one[1] == _middle_first(plan.shots[one[0]])[0]]
-    chosen = _evenly(usual, _MOST) if len(usual) >= _FEWEST else _evenly(offered, _FEWEST)
+    """The middle segment of each shot; of evenly many shots of a long film."""
+    chosen = _evenly([(shot, (len(segments) - 1) // 2) for shot, segments in enumerate(plan.shots)], _MOST)
     firsts = _first_frames(plan)
-    chosen.sort()
-    weights = _weights(plan, [(shot, segment) for shot, segment, _ in chosen])
-    longest = max(1, round(_LONGEST_S * plan.frame_rate))
+    weights = _weights(plan, chosen)
+    affordable_s = _MOST_OF_FILM * float(plan.duration) / len(chosen)
+    longest = max(1, round(min(_LONGEST_S, max(_SHORTEST_S, affordable_s)) * plan.frame_rate))
     samples = []
-    for number, ((shot, at, _), weight) in enumerate(zip(chosen, weights, strict=True)):
+    for number, ((shot, at), weight) in enumerate(zip(chosen, weights, strict=True)):
         frames = plan.shots[shot][at]
         piece = Chunk(number, firsts[shot][at], (min(frames, longest),), shot)
         samples.append(Sample(shot, piece, frames, weight))
@@ -81,21 +78,12 @@ def names(heights: Sequence[int]) -> list[str]:
 def for_all_shots(
     plan: Plan, samples: Sequence[Sample], even: float, factors: Sequence[float] | None
 ) -> tuple[float, ...]:
-    """The rate factor of every shot: of those tried the mean of what their pieces were allotted, else the even one."""
-    allotted: dict[int, list[float]] = {}
-    for one, factor in zip(samples, factors or (), strict=False):
-        allotted.setdefault(one.shot, []).append(factor)
-    means = {shot: sum(found) / len(found) for shot, found in allotted.items()}
-    return tuple(round(means.get(shot, even), 2) for shot in range(len(plan.shots)))
+    """The rate factor of every shot: of those tried what they were allotted, else the even one."""
+    allotted = {one.shot: factor for one, factor in zip(samples, factors or (), strict=False)}
+    return tuple(round(allotted.get(shot, even), 2) for shot in range(len(plan.shots)))
 
 
-def _middle_first(segments: Sequence[int]) -> list[int]:
-    """The segments of a shot, from the middle outwards."""
-    middle = (len(segments) - 1) / 2
-    return sorted(range(len(segments)), key=lambda at: (abs(at - middle), at))
-
-
-def _evenly(offered: Sequence[tuple[int, int, int]], most: int) -> list[tuple[int, int, int]]:
+def _evenly(offered: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
     if len(offered) <= most:
         return list(offered)
     return [offered[int(at * len(offered) / most + len(offered) / most / 2)] for at in range(most)]

@@ -7,6 +7,8 @@ keys        content keys, and the rules that say which rendition has which    (p
 systems     DRM systems: their IDs, `pssh` boxes, what manifests say of them  (pure)
 keyfile     the key file, in TOML or JSON                                     (pure)
 cpix        the same from a CPIX document (DASH-IF)                           (pure)
+delivery    keys in such a document that are encrypted for us             (pure)
+foreseen    the tracks that a film may become: all must have keys (pure)
 keyring     either of them from a file
 arguments   the packager's, without keys; and those with keys, for the pipe   (pure)
 samples     which bytes of a segment are encrypted                            (pure)

@@ -1,8 +1,8 @@
 """CPIX documents (DASH-IF, version 2.3): what a key service gives an encoder.
 
-Read are content keys in clear, what each DRM system is told of them, and the usage rules by kind, size, frame rate,
-channels and bitrate. A document that asks for more than we do (keys encrypted for a recipient, key rotation, labels,
-rules by colour gamut) is refused rather than half obeyed.
+Read are content keys, in clear or encrypted for us, what each DRM system is told of them, and the usage rules by kind,
+size, frame rate, channels and bitrate. A document that asks for more than we do (key rotation, labels, rules by colour
+gamut) is refused rather than half obeyed.
 
 Pure: text in, KeyRing out.
 """
@@ -14,11 +14,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
 
 from encoder.errors import ProtectionError
 from encoder.package import DrmSignal
 from encoder.protection import systems
+from encoder.protection.delivery import CPIX, PSKC, Delivery, decoded, open_delivery
 from encoder.protection.keys import (
     KEY_SIZE,
     TRACKS,
@@ -34,8 +36,6 @@ from encoder.protection.keys import (
     show_id,
 )
 
-_CPIX = "{urn:dashif:org:cpix}"
-_PSKC = "{urn:ietf:params:xml:ns:keyprov:pskc}"
 _CENC_PSSH = "{urn:mpeg:cenc:2013}pssh"
 _LAURL = "{https://dashif.org/CPS}Laurl"
 # What key services take for declared in the fragments that they give.
@@ -51,19 +51,20 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MEDIA, _MASTER = "#EXT-X-KEY:", "#EXT-X-SESSION-KEY:"
 
 
-def parse_cpix(text: bytes, where: str) -> KeyRing:
-    """Raises ProtectionError saying what is wrong in `where`, without ever quoting a key."""
+def parse_cpix(text: bytes, where: str, private: RSAPrivateKey | None = None) -> KeyRing:
+    """`private` is the key of the certificate that content keys may be encrypted for.
+
+    Raises ProtectionError saying what is wrong in `where`, without ever quoting a key.
+    """
     root = _parse(text, where)
-    if root.tag != f"{_CPIX}CPIX":
+    if root.tag != f"{CPIX}CPIX":
         raise ProtectionError(f"{where} is XML but not CPIX: its root is {etree.QName(root).localname}")
-    if root.find(f"{_CPIX}DeliveryDataList/*") is not None:
-        raise ProtectionError(
-            f"{where} has keys that are encrypted for a recipient, expected keys in clear (PlainValue)"
-        )
+    recipients = root.findall(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
     try:
-        keys = tuple(_key(element) for element in root.iterfind(f"{_CPIX}ContentKeyList/{_CPIX}ContentKey"))
+        delivery = open_delivery(recipients, private) if recipients else None
+        keys = tuple(_key(one, delivery) for one in root.iterfind(f"{CPIX}ContentKeyList/{CPIX}ContentKey"))
         rules = tuple(_rules(root, keys))
-        signals = tuple(_signal(element) for element in root.iterfind(f"{_CPIX}DRMSystemList/{_CPIX}DRMSystem"))
+        signals = tuple(_signal(element) for element in root.iterfind(f"{CPIX}DRMSystemList/{CPIX}DRMSystem"))
     except ValueError as error:
         raise ProtectionError(f"{where}: {error}") from None
     return check_ring(KeyRing(where, keys, rules, signals))
@@ -83,7 +84,7 @@ def _parse(text: bytes, where: str) -> etree._Element:
     return root
 
 
-def _key(element: etree._Element) -> ContentKey:
+def _key(element: etree._Element, delivery: Delivery | None) -> ContentKey:
     key_id = _id(element, "ContentKey")
     place = f"ContentKey {show_id(key_id)}"
     scheme = element.get("commonEncryptionScheme", "cbcs")
@@ -91,20 +92,28 @@ def _key(element: etree._Element) -> ContentKey:
         raise ValueError(f"{place}: commonEncryptionScheme {scheme!r}, expected cbcs, which HLS and DASH share")
     if element.get("dependsOnKey"):
         raise ValueError(f"{place} depends on another key (a key hierarchy), expected a key that is used itself")
-    secret = element.find(f"{_CPIX}Data/{_PSKC}Secret")
-    if secret is not None and secret.find(f"{_PSKC}EncryptedValue") is not None:
-        raise ValueError(f"{place} is encrypted for a recipient, expected a key in clear (PlainValue)")
-    plain = secret.findtext(f"{_PSKC}PlainValue") if secret is not None else None
-    if not plain:
-        raise ValueError(f"{place} has no PlainValue")
     iv = element.get("explicitIV", "")
     return ContentKey(
-        key_id, _sixteen(plain, f"{place}: PlainValue"), _sixteen(iv, f"{place}: explicitIV") if iv else b""
+        key_id,
+        _sixteen(_secret(element, delivery, place), place),
+        _sixteen(decoded(iv, f"{place}: explicitIV"), f"{place}: explicitIV") if iv else b"",
     )
 
 
+def _secret(element: etree._Element, delivery: Delivery | None, place: str) -> bytes:
+    secret = element.find(f"{CPIX}Data/{PSKC}Secret")
+    if secret is not None and secret.find(f"{PSKC}EncryptedValue") is not None:
+        if delivery is None:
+            raise ValueError(f"{place} is encrypted, and the document has no DeliveryData that tells for whom")
+        return delivery.open(secret, place)
+    plain = secret.findtext(f"{PSKC}PlainValue") if secret is not None else None
+    if not plain:
+        raise ValueError(f"{place} has no PlainValue")
+    return decoded(plain, f"{place}: PlainValue")
+
+
 def _rules(root: etree._Element, keys: tuple[ContentKey, ...]) -> Iterator[Rule]:
-    elements = root.findall(f"{_CPIX}ContentKeyUsageRuleList/{_CPIX}ContentKeyUsageRule")
+    elements = root.findall(f"{CPIX}ContentKeyUsageRuleList/{CPIX}ContentKeyUsageRule")
     if not elements and len(keys) == 1:
         yield Rule(keys[0].key_id)
     for element in elements:
@@ -167,12 +176,12 @@ def _signal(element: etree._Element) -> DrmSignal:
     key_id = _id(element, "DRMSystem")
     system = systems.show_uuid(_uuid(element.get("systemId", ""), f"DRMSystem of {show_id(key_id)}: systemId"))
     place = f"DRMSystem {system} of {show_id(key_id)}"
-    protection = _parse_fragment(element.findtext(f"{_CPIX}ContentProtectionData") or "", place)
+    protection = _parse_fragment(element.findtext(f"{CPIX}ContentProtectionData") or "", place)
     licence_url = (protection.findtext(_LAURL) or "").strip()
     # Some services give the box in what the MPD is to have only. Long lines are broken anywhere.
-    pssh = "".join((element.findtext(f"{_CPIX}PSSH") or protection.findtext(_CENC_PSSH) or "").split())
+    pssh = "".join((element.findtext(f"{CPIX}PSSH") or protection.findtext(_CENC_PSSH) or "").split())
     try:
-        uri = _text(element.findtext(f"{_CPIX}URIExtXKey") or "", place)
+        uri = _text(element.findtext(f"{CPIX}URIExtXKey") or "", place)
         made = _usual(system, key_id, pssh, uri, licence_url)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
@@ -205,7 +214,7 @@ def _usual(system: str, key_id: str, pssh: str, uri: str, licence_url: str) -> D
 
 def _attributes(system: etree._Element, playlist: str, tag: str, place: str) -> str:
     """The attributes of the line that begins with `tag`, of what a kind of playlist is to have."""
-    found = [one for one in system.iterfind(f"{_CPIX}HLSSignalingData") if one.get("playlist", "media") == playlist]
+    found = [one for one in system.iterfind(f"{CPIX}HLSSignalingData") if one.get("playlist", "media") == playlist]
     texts = [_text(one.text or "", place) for one in found]
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     if not lines:
@@ -247,11 +256,7 @@ def _uuid(text: str, place: str) -> str:
         raise ValueError(f"{place} {text[:64]!r}, expected a UUID") from None
 
 
-def _sixteen(text: str, place: str) -> bytes:
-    try:
-        value = base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:
-        raise ValueError(f"{place} is not base64") from None
+def _sixteen(value: bytes, place: str) -> bytes:
     if len(value) != KEY_SIZE:
         raise ValueError(f"{place} has {len(value)} bytes, expected {KEY_SIZE}")
     return value

@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
 
 class Track(NamedTuple):
-    """What rules ask about. None is not known yet, and fits."""
+    """What rules ask about. None is not known yet (encoder/protection/foreseen.py), and fits."""
 
     name: str
     kind: str  # "video" or "audio"
@@ -52,7 +52,7 @@ class Track(NamedTuple):
     frame_rate: Fraction = Fraction(0)
     channels: int | None = None
     bitrate: int | None = None
-    hdr: bool | None = None
+    hdr: bool = False
 
     def __str__(self) -> str:
         if self.kind == "video":
@@ -84,9 +84,7 @@ class VideoFilter:
     def fits(self, track: Track) -> bool:
         if track.kind != "video" or track.width * track.height not in self.pixels:
             return False
-        return self.above_fps < track.frame_rate <= self.most_fps and (
-            self.hdr is None or track.hdr is None or self.hdr == track.hdr
-        )
+        return self.above_fps < track.frame_rate <= self.most_fps and self.hdr in (None, track.hdr)
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,8 @@ class Rule:
 
     def asks_more(self, track: Track) -> bool:
         """Whether it asks about what is not known of the track yet."""
-        return (
-            bool(self.bitrates and track.bitrate is None)
-            or (track.channels is None and any(one.channels != Range() for one in self.audios))
-            or (track.hdr is None and any(one.hdr is not None for one in self.videos))
+        return bool(self.bitrates and track.bitrate is None) or (
+            track.channels is None and any(one.channels != Range() for one in self.audios)
         )
 
 
@@ -168,10 +164,11 @@ class KeyRing:
         (key_id,) = self._one([rule for rule in self.rules if rule.fits(track)], track)
         return next(key for key in self.keys if key.key_id == key_id)
 
-    def demand_key(self, track: Track) -> None:
+    def demand_keys(self, tracks: Iterable[Track]) -> None:
         """Raises ProtectionError if a track will have no key, or several, whatever is not known of it yet."""
-        fitting = [rule for rule in self.rules if rule.fits(track)]
-        self._one([rule for rule in fitting if not rule.asks_more(track)] or fitting[:1], track)
+        for track in tracks:
+            fitting = [rule for rule in self.rules if rule.fits(track)]
+            self._one([rule for rule in fitting if not rule.asks_more(track)] or fitting[:1], track)
 
     def _one(self, rules: Iterable[Rule], track: Track) -> list[str]:
         found = list(dict.fromkeys(rule.key_id for rule in rules))

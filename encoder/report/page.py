@@ -235,7 +235,8 @@ def _shots(report: Report) -> str:
     segments = len(report.plan.segment_frames)
     words = (
         f"{_count(len(lengths), 'shot')}, {show_duration(min(lengths))} to {show_duration(max(lengths))} long, in "
-        f"{_count(segments, 'segment')}; every segment begins with a keyframe of all rungs."
+        f"{_count(segments, 'segment')}; every segment begins with a keyframe of all rungs. A shot of more than a "
+        "quarter of the film counts as several."
     )
     figure = figures.factors_over_time(report)
     return _figure(figure, words) if figure else f'<p class="say">{escape(words)}</p>'

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import m3u8
 
@@ -32,6 +32,9 @@ _AUDIO_CODECS = ("mp4a.", "ac-3", "ec-3", "ac-4", "fLaC", "Opus", "opus", "alac"
 _IN_BAND = ("hev1", "avc3", "dvhe")
 # RFC 8216 section 4.1: none but line ends.
 _CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+# Of a playlist's name, what m3u8 read, and the package.
+_Rules: TypeAlias = Callable[[str, Any, PackageIndex], Iterator[Finding]]
 
 
 def broken_rules(master: str, documents: Mapping[str, str], package: Package) -> Iterator[Finding]:
@@ -57,13 +60,13 @@ def broken_rules(master: str, documents: Mapping[str, str], package: Package) ->
         if rendition.playlist not in named:
             yield Finding(master, f"{rendition.name} is in the package and not offered")
     for name in dict.fromkeys(named):
-        yield from _media(name, documents, renditions, index)
+        yield from _of_media(name, documents, index, _segments)
     for entry in playlist.iframe_playlists:
-        yield from _iframes(entry.uri, documents, index)
+        yield from _of_media(entry.uri, documents, index, _iframes)
     for data in playlist.session_data:
         yield from _reaches(master, data.uri, index)
     for entry in playlist.image_playlists:
-        yield from _pictures(entry.uri, documents, index)
+        yield from _of_media(entry.uri, documents, index, _pictures)
     yield from _alignment([variant.uri for variant in playlist.playlists], documents)
 
 
@@ -168,28 +171,15 @@ def _ranges(name: str, playlist: Any) -> Iterator[Finding]:
         yield Finding(name, "some variants have a VIDEO-RANGE and some none, expected it of all or none (Apple)")
 
 
-def _media(
-    name: str, documents: Mapping[str, str], renditions: Mapping[str, Rendition], index: PackageIndex
-) -> Iterator[Finding]:
+def _of_media(name: str, documents: Mapping[str, str], index: PackageIndex, rules: _Rules) -> Iterator[Finding]:
+    """What is wrong with a playlist of media, of which there are three kinds with `rules` of their own."""
     if name not in documents:
         yield Finding(name, "is named and not in the package")
         return
-    text = documents[name]
-    yield from _header(name, text)
-    playlist = m3u8.loads(text)
+    yield from _header(name, documents[name])
+    playlist = m3u8.loads(documents[name])
     yield from _vod(name, playlist)
-    rendition = renditions.get(name)
-    if rendition is None:
-        yield Finding(name, "is not the playlist of a rendition")
-        return
-    if rendition.kind != "text" and not playlist.segment_map:
-        yield Finding(name, "has no EXT-X-MAP, which fragmented MP4 needs")
-    for segment in playlist.segments:
-        yield from _segment(name, segment, index)
-    length = sum(segment.duration for segment in playlist.segments)
-    tolerance = _VIDEO_TOLERANCE_S if rendition.kind == "video" else _OTHER_TOLERANCE_S
-    if abs(length - index.package.duration) > tolerance:
-        yield Finding(name, f"lasts {length:.3f} s, expected {index.package.duration:.3f} s as the film")
+    yield from rules(name, playlist, index)
 
 
 def _vod(name: str, playlist: Any) -> Iterator[Finding]:
@@ -206,6 +196,24 @@ def _vod(name: str, playlist: Any) -> Iterator[Finding]:
         )
     if min(segment.duration for segment in playlist.segments) <= 0:
         yield Finding(name, "a segment without any duration")
+
+
+def _segments(name: str, playlist: Any, index: PackageIndex) -> Iterator[Finding]:
+    rendition = next((one for one in index.package.renditions if one.playlist == name), None)
+    if rendition is None:
+        yield Finding(name, "is not the playlist of a rendition")
+        return
+    if rendition.kind != "text" and not playlist.segment_map:
+        yield Finding(name, "has no EXT-X-MAP, which fragmented MP4 needs")
+    for segment in playlist.segments:
+        yield from _segment(name, segment, index)
+    yield from _length(name, playlist, index, _VIDEO_TOLERANCE_S if rendition.kind == "video" else _OTHER_TOLERANCE_S)
+
+
+def _length(name: str, playlist: Any, index: PackageIndex, tolerance: float) -> Iterator[Finding]:
+    length = sum(segment.duration for segment in playlist.segments)
+    if abs(length - index.package.duration) > tolerance:
+        yield Finding(name, f"lasts {length:.3f} s, expected {index.package.duration:.3f} s as the film")
 
 
 def _segment(name: str, segment: Any, index: PackageIndex) -> Iterator[Finding]:
@@ -225,13 +233,7 @@ def _reaches(name: str, uri: str, index: PackageIndex) -> Iterator[Finding]:
         yield Finding(name, f"{uri} is empty")
 
 
-def _iframes(name: str, documents: Mapping[str, str], index: PackageIndex) -> Iterator[Finding]:
-    if name not in documents:
-        yield Finding(name, "is named and not in the package")
-        return
-    yield from _header(name, documents[name])
-    playlist = m3u8.loads(documents[name])
-    yield from _vod(name, playlist)
+def _iframes(name: str, playlist: Any, index: PackageIndex) -> Iterator[Finding]:
     if not playlist.is_i_frames_only:
         yield Finding(name, "has no EXT-X-I-FRAMES-ONLY")
     for segment in playlist.segments:
@@ -245,21 +247,13 @@ def _iframes(name: str, documents: Mapping[str, str], index: PackageIndex) -> It
             yield Finding(name, f"bytes {segment.byterange} of {segment.uri}, which has {size}")
 
 
-def _pictures(name: str, documents: Mapping[str, str], index: PackageIndex) -> Iterator[Finding]:
+def _pictures(name: str, playlist: Any, index: PackageIndex) -> Iterator[Finding]:
     """Image Media Playlist Specification, version 0.4."""
-    if name not in documents:
-        yield Finding(name, "is named and not in the package")
-        return
-    yield from _header(name, documents[name])
-    playlist = m3u8.loads(documents[name])
-    yield from _vod(name, playlist)
     if not playlist.is_images_only:
         yield Finding(name, "has no EXT-X-IMAGES-ONLY")
     for segment in playlist.segments:
         yield from _reaches(name, segment.uri, index)
-    length = sum(segment.duration for segment in playlist.segments)
-    if abs(length - index.package.duration) > _OTHER_TOLERANCE_S:
-        yield Finding(name, f"lasts {length:.3f} s, expected {index.package.duration:.3f} s as the film")
+    yield from _length(name, playlist, index, _OTHER_TOLERANCE_S)
 
 
 def _alignment(names: list[str], documents: Mapping[str, str]) -> Iterator[Finding]:

@@ -3,7 +3,8 @@
 A worker reads a film many times (shots, trials, chunks), so a copy of all of it costs less than ranged reads do; and a
 copy that breaks off is known to be short, while ffmpeg takes a broken connection for the end of the film.
 
-A film that is named by URL (s3://BUCKET/KEY) is copied in the same way to where its encode runs.
+A film that is named by URL (s3://BUCKET/KEY) is copied in the same way to where its encode runs. Captions and chapters
+beside it are read before that, each time: they are small, and nobody waits for a film whose captions are broken.
 
 A film is locked (flock on FILM.lock) while it is read, and is not removed then. Locks of killed readers are gone.
 """
@@ -17,10 +18,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from config.encoder import EncoderSettings
 from config.progress import Reporter
 from config.units import show_bytes
+from encoder.captions.beside import Beside, demand_small, parse_beside
+from encoder.captions.sidecars import find_files, stem_of
 from encoder.errors import SourceError
 from encoder.running.steps import demand_space, key_of, try_lock
 from encoder.running.storage import download, open_storage
@@ -85,22 +89,25 @@ class FilmCache:
                     there -= other
 
 
+class FilmHere(NamedTuple):
+    """A film as a file of this machine; `beside` is None if what belongs to it lies beside that file."""
+
+    path: Path
+    beside: Beside | None = None
+
+
 @contextmanager
-def film_at(film: Path, settings: EncoderSettings, reporter: Reporter) -> Iterator[Path]:
-    """A film as a file of this machine, which stays while the context lasts. Raises the origin's StorageError."""
+def film_at(film: Path, settings: EncoderSettings, reporter: Reporter) -> Iterator[FilmHere]:
+    """The film at a path or URL, which stays here while the context lasts.
+
+    Raises SourceError for what lies beside a film at a URL and cannot be read, and the origin's StorageError.
+    """
     # As a Path has it: two slashes are one.
     if film.parts[:1] != ("s3:",) or len(film.parts) < 3:
-        yield film
+        yield FilmHere(film)
         return
     _, bucket, *names = film.parts
     url, key = f"s3://{bucket}", "/".join(names)
-
-    async def look() -> tuple[int, str]:
-        async with open_storage(url, settings.shared_s3_endpoint) as storage:
-            async for stored in storage.list(key):
-                if stored.key == key:
-                    return stored.size, stored.version
-        raise SourceError(f"{url}/{key}: no such object")
 
     def fetch(path: Path) -> None:
         async def copy() -> None:
@@ -110,8 +117,24 @@ def film_at(film: Path, settings: EncoderSettings, reporter: Reporter) -> Iterat
         reporter.say(f"{url}/{key} is copied to {settings.work}, {show_bytes(size)}")
         asyncio.run(copy())
 
-    size, version = asyncio.run(look())
+    size, version, files = asyncio.run(_look(url, key, settings.shared_s3_endpoint))
+    beside = parse_beside(film.name, files)
     cache = FilmCache(settings.work / "films", settings.film_cache, settings.min_free_space)
     # With its suffix: some containers are told by that.
     with cache.film(key_of(url, key, version) + film.suffix, size, fetch) as path:
-        yield path
+        yield FilmHere(path, beside)
+
+
+async def _look(url: str, key: str, s3_endpoint: str) -> tuple[int, str, dict[str, bytes]]:
+    """Size and version of the film at `key`, and what is in the files beside it that belong to it."""
+    parent, slash, film = key.rpartition("/")
+    folder = parent + slash
+    async with open_storage(url, s3_endpoint) as storage:
+        found = {stored.key.removeprefix(folder): stored async for stored in storage.list(folder + stem_of(film))}
+        if film not in found:
+            raise SourceError(f"{url}/{key}: no such object")
+        files = {}
+        for name in find_files(film, (name for name in found if "/" not in name)):
+            demand_small(name, found[name].size)
+            files[name] = await storage.read_bytes(folder + name)
+    return found[film].size, found[film].version, files

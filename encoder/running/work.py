@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 from config.encoder import EncoderSettings
@@ -70,34 +72,28 @@ class Work:
 
     def units(self, label: str, units: Sequence[Unit]) -> list[Path]:
         """The folder of each unit, made by the workers, under one bar. The first failure ends the others."""
-        steps = [self.steps.name(unit.name, self._inputs(unit.inputs())) for unit in units]
-        orders = [
-            Order(unit, step, self.place, self.workers.versions)
-            for unit, step in zip(units, steps, strict=True)
-            if not (self.steps.folder / step).exists()
-        ]
-        # The longest first: a long one begun last would run alone at the end.
-        orders.sort(key=lambda order: order.unit.seconds, reverse=True)
-        with self.reporter.bar(label, sum(order.unit.seconds for order in orders)) as bar:
-            self._fulfil(orders, _Parts(bar))
-        return [self.steps.folder / step for step in steps]
+        with self.flow(label, sum(unit.seconds for unit in units)) as flow:
+            return flow.made(flow.begin(units))
 
-    def _fulfil(self, orders: Sequence[Order], parts: _Parts) -> None:
-        submitted: dict[Future[None], Order] = {}
-        try:
-            for order in orders:
-                submitted[self.workers.submit(order, functools.partial(parts.update, order.step))] = order
-            for future in as_completed(submitted):
-                order = submitted[future]
-                self.workers.result(future, order)
-                self.place.collect(order.step)
-                parts.update(order.step, order.unit.seconds)
-        except SeekAstray:
-            wait([future for future in submitted if not future.cancel()])  # the workers are still needed
-            raise
-        except BaseException:
-            self.workers.give_up()
-            raise
+    @contextmanager
+    def flow(self, label: str, seconds: float) -> Iterator[Flow]:
+        """Units of so many seconds of film in all, under one bar, of which some begin when others are made.
+
+        The first failure ends the others.
+        """
+        with self.reporter.bar(label, seconds) as bar:
+            flow = Flow(self, _Parts(bar))
+            try:
+                yield flow
+            except SeekAstray:
+                flow.take_back()  # the workers are still needed
+                raise
+            except BaseException:
+                self.workers.give_up()
+                raise
+
+    def order(self, unit: Unit) -> Order:
+        return Order(unit, self.steps.name(unit.name, self._inputs(unit.inputs())), self.place, self.workers.versions)
 
     def in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results, in order. The first failure ends the others."""
@@ -113,6 +109,53 @@ class Work:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Flow:
+    """Units on their way to the workers. What the first of them leave may decide what the next ones are."""
+
+    def __init__(self, work: Work, parts: _Parts) -> None:
+        self._work, self._parts = work, parts
+        self._orders: dict[Future[None], Order] = {}  # of what has not ended
+        self._ended: SimpleQueue[Future[None]] = SimpleQueue()
+
+    def begin(self, units: Sequence[Unit]) -> list[Path]:
+        """Sends the units to the workers, but those that were made before; the folders that they will leave."""
+        orders = [self._work.order(unit) for unit in units]
+        # The longest first: a long one begun last would run alone at the end.
+        for order in sorted(orders, key=lambda order: order.unit.seconds, reverse=True):
+            self._begin(order)
+        return [self._folder(order) for order in orders]
+
+    def _begin(self, order: Order) -> None:
+        if self._folder(order).exists():
+            self._parts.update(order.step, order.unit.seconds)
+            return
+        future = self._work.workers.submit(order, functools.partial(self._parts.update, order.step))
+        self._orders[future] = order
+        future.add_done_callback(self._ended.put)
+
+    def _folder(self, order: Order) -> Path:
+        return self._work.steps.folder / order.step
+
+    def made(self, folders: Sequence[Path]) -> list[Path]:
+        """The same folders, when all of them are there. Raises what any unit failed with."""
+        left = {folder.name for folder in folders} & {order.step for order in self._orders.values()}
+        while left:
+            left.discard(self._collect(self._ended.get()))
+        return list(folders)
+
+    def take_back(self) -> None:
+        """Starts nothing more, and waits for what runs."""
+        wait([future for future in self._orders if not future.cancel()])
+
+    def _collect(self, future: Future[None]) -> str:
+        """Brings here what a unit left; its step."""
+        order = self._orders.pop(future)
+        self._work.workers.result(future, order)
+        self._work.place.collect(order.step)
+        self._parts.update(order.step, order.unit.seconds)
+        return order.step
 
 
 class _Parts:

@@ -1,6 +1,6 @@
 """The rungs of a film: encoded in waves of chunks, scored, put right where they miss what was asked, checked, joined.
 
-    wave of chunks -> scores -> factors of the next wave ... -> [shots that are off, again, at most twice] -> floor
+    waves of chunks -> scores -> factors of later waves ... -> [shots that are off, again, at most twice] -> floor
     -> `{rung}.mp4`, quality.json
 
 What is encoded again is encoded alone: other rungs and shots stand. Which those are follows from scores, so from the
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,14 +24,14 @@ from config.units import show_duration
 from encoder import commands
 from encoder.errors import CheckError
 from encoder.per_title import quality
-from encoder.per_title.correction import Encoded, Expected, corrected, missed, steered, waves
+from encoder.per_title.correction import Encoded, Expected, ahead, corrected, missed, steered, waves
 from encoder.per_title.quality import RungQuality
 from encoder.per_title.scoring import promised
 from encoder.per_title.search import Found
 from encoder.running.work import Work
 from encoder.video.chunks import Chunk, Plan
 from encoder.video.ladder import Rung, jobs
-from encoder.video.units import chunk_encode, read_scores
+from encoder.video.units import ChunkEncode, chunk_encode, read_scores
 
 _QUALITY = "quality.json"
 # Further encodes of a rung bring it no nearer.
@@ -85,7 +86,12 @@ class _Made:
         return quality.pooled(self.rung.name, self.rung.vmaf, zip(segments, scores, strict=True))
 
 
-_Wanted = list[tuple[Chunk, list[Rung]]]
+@dataclass(frozen=True)
+class _Wanted:
+    """Some rungs of a chunk, to be encoded in one job."""
+
+    chunk: Chunk
+    rungs: list[Rung]
 
 
 def _made(work: Work, rungs: Sequence[Rung], found: Sequence[Found], plan: Plan) -> Path:
@@ -100,8 +106,7 @@ def _made(work: Work, rungs: Sequence[Rung], found: Sequence[Found], plan: Plan)
         for one in scored:
             _demand_floor(one, plan, expected[one.rung.codec.name])
         (folder / _QUALITY).write_bytes(msgspec.json.encode([one.quality(plan) for one in scored]))
-        for one in made:
-            _join(work, plan, one, folder)
+        work.in_parallel([functools.partial(_join, work, plan, one, folder) for one in made])
 
     joined = work.run("video", [argument for unit in units for argument in unit.inputs()], make)
     for chunk in work.steps.folder.glob("chunk-*"):
@@ -110,31 +115,51 @@ def _made(work: Work, rungs: Sequence[Rung], found: Sequence[Found], plan: Plan)
 
 
 def _in_waves(work: Work, plan: Plan, rungs: Sequence[Rung], expected: Mapping[str, Expected]) -> list[_Made]:
+    """The rungs with all their chunks; the factors of each wave as encoder/per_title/correction.py has them."""
     made = [_Made(rung, rung, {}) for rung in rungs]
-    for number, wave in enumerate(waves(plan.chunks) if promised(rungs) else [plan.chunks]):
-        if number:
-            shots = [chunk.shot for chunk in plan.chunks if chunk.number not in made[0].pieces]
-            left = {shot: sum(plan.shots[shot]) for shot in shots if shot is not None}
-            made = [_steered(one, plan, left, expected) for one in made]
-        together = jobs([one.rung for one in made])
-        made = _encoded(work, plan, made, [(chunk, some) for chunk in wave for some in together], "video")
+    in_waves = waves(plan.chunks) if promised(rungs) else [plan.chunks]
+    begun: deque[tuple[list[_Wanted], list[Path]]] = deque()
+    seconds = float(plan.duration) * len(jobs(rungs))
+    with work.flow("video", seconds) as flow:
+        for wave in in_waves:
+            if len(begun) == ahead(len(in_waves)):
+                wanted, folders = begun.popleft()
+                made = _with_pieces(made, wanted, flow.made(folders))
+                others = _shots(one.chunk for some, _ in begun for one in some)
+                made = [_steered(one, plan, _shots(wave), others, expected) for one in made]
+            wanted = [_Wanted(chunk, some) for chunk in wave for some in jobs([one.rung for one in made])]
+            begun.append((wanted, flow.begin(_units(work, plan, wanted))))
+        for wanted, folders in begun:
+            made = _with_pieces(made, wanted, flow.made(folders))
     return made
 
 
-def _encoded(work: Work, plan: Plan, made: Sequence[_Made], wanted: _Wanted, label: str) -> list[_Made]:
-    """The rungs with some chunks of some of them encoded."""
-    units = [chunk_encode(work.source, plan, rungs, chunk, work.settings.preset) for chunk, rungs in wanted]
+def _units(work: Work, plan: Plan, wanted: Sequence[_Wanted]) -> list[ChunkEncode]:
+    return [chunk_encode(work.source, plan, one.rungs, one.chunk, work.settings.preset) for one in wanted]
+
+
+def _with_pieces(made: Sequence[_Made], wanted: Sequence[_Wanted], folders: Sequence[Path]) -> list[_Made]:
+    """The rungs, with what was wanted and now is in these folders."""
     pieces = {one.rung.name: dict(one.pieces) for one in made}
-    for (chunk, rungs), folder in zip(wanted, work.units(label, units), strict=True):
+    for one, folder in zip(wanted, folders, strict=True):
         scores = read_scores(folder)
-        for rung in rungs:
-            pieces[rung.name][chunk.number] = _Piece(folder, rung.crf_of(chunk.shot), scores.get(rung.name, []))
+        for rung in one.rungs:
+            crf = rung.crf_of(one.chunk.shot)
+            pieces[rung.name][one.chunk.number] = _Piece(folder, crf, scores.get(rung.name, []))
     return [replace(one, pieces=pieces[one.rung.name]) for one in made]
 
 
-def _steered(made: _Made, plan: Plan, left: Mapping[int, int], expected: Mapping[str, Expected]) -> _Made:
+def _shots(chunks: Iterable[Chunk]) -> frozenset[int]:
+    return frozenset(chunk.shot for chunk in chunks if chunk.shot is not None)
+
+
+def _steered(
+    made: _Made, plan: Plan, wave: Collection[int], begun: Collection[int], expected: Mapping[str, Expected]
+) -> _Made:
     found = made.encoded(plan)
-    return replace(made, rung=steered(made.rung, found, left, expected[made.rung.codec.name])) if found else made
+    if not found:
+        return made
+    return replace(made, rung=steered(made.rung, wave, found, begun, expected[made.rung.codec.name]))
 
 
 def _corrected(work: Work, plan: Plan, made: Sequence[_Made], expected: Mapping[str, Expected]) -> list[_Made]:
@@ -144,7 +169,7 @@ def _corrected(work: Work, plan: Plan, made: Sequence[_Made], expected: Mapping[
         for one in made
         if (found := one.encoded(plan)) and (other := corrected(one.asked, found, expected[one.rung.codec.name]))
     }
-    wanted: _Wanted = []
+    wanted: list[_Wanted] = []
     for chunk in plan.chunks:
         rungs = [
             others[one.rung.name]
@@ -152,11 +177,11 @@ def _corrected(work: Work, plan: Plan, made: Sequence[_Made], expected: Mapping[
             if one.rung.name in others and others[one.rung.name].crf_of(chunk.shot) != one.pieces[chunk.number].crf
         ]
         if rungs:
-            wanted += [(chunk, some) for some in jobs(rungs)]
+            wanted += [_Wanted(chunk, some) for some in jobs(rungs)]
     if not wanted:
         return list(made)
     again = [replace(one, rung=others.get(one.rung.name, one.rung)) for one in made]
-    again = _encoded(work, plan, again, wanted, "corrections")
+    again = _with_pieces(again, wanted, work.units("corrections", _units(work, plan, wanted)))
     return [
         new if new.rung is old.rung or _is_better(new, old, plan, expected[new.rung.codec.name]) else old
         for new, old in zip(again, made, strict=True)

@@ -45,6 +45,8 @@ _MOST_IDLE = 16
 _LONGEST_WAIT_S = 0.25
 # An upstream that has had this long to come up to a speed is judged by it.
 _JUDGED_AFTER_S = 2.0
+# struct linger (socket(7)): on, and no time to linger.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 _buffers = threading.local()
 
@@ -147,8 +149,7 @@ class Reception:
         try:
             self._receive(connection, rest, length, take, pace, least_bytes_s, piece_bytes)
         except BaseException:
-            self._let_go()
-            connection.close()
+            self._break_off(connection)
             raise
         self._let_go()
         if keeps and not self._stopped.is_set():
@@ -196,8 +197,7 @@ class Reception:
                 head += piece
             return connection, head[end + 4 :], _check(head[: end + 2], length)
         except BaseException:
-            self._let_go()
-            connection.close()
+            self._break_off(connection)
             raise
 
     def _receive(
@@ -247,6 +247,16 @@ class Reception:
         while wait_s > 0 and not self._stopped.wait(min(wait_s, _LONGEST_WAIT_S)):
             wait_s = pace(0)
         self.waited_s += time.monotonic() - before
+
+    def _break_off(self, connection: socket.socket) -> None:
+        """Resets it, so that the upstream hears of it at once.
+
+        After a `stop` the window that an upstream has filled stays shut, though what came was read. It has our FIN,
+        probes the window, and without a reset it held the connection for 107 s (Linux 6.18).
+        """
+        self._let_go()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        connection.close()
 
     def _let_go(self) -> None:
         """From here on `stop` must not touch the socket: its number may be another's soon."""

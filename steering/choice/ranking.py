@@ -34,8 +34,7 @@ from math import log
 from sys import intern
 from typing import TypeAlias
 
-import msgspec
-
+from config.structs import Flat, Frozen
 from oca.report import EVERY_FILE
 from steering.appliances.fleet import ORIGIN
 from steering.appliances.holdings import BLOCK
@@ -55,7 +54,7 @@ _MOST_LOOKED_AT = 64
 BEFORE_ALL = Grade(OWN, 0, 0.0, 0)
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(Frozen, frozen=True):
     """Who asks. `listed` are the pathways its session's manifest has, `using` those it says it uses; new: neither."""
 
     address: str
@@ -116,7 +115,7 @@ _TURN = {
 }
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False):
+class Candidate(Flat, frozen=True):
     """One pathway."""
 
     name: str
@@ -149,7 +148,7 @@ class Beyond:
         object.__setattr__(self, "cdn_pathways", pathways)
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(Frozen, frozen=True):
     """What a client is told.
 
     `candidates` are, best first, the pathways that it is told of, and some of its own site that it is not.

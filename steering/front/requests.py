@@ -18,10 +18,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
+from typing import Any
 
 import httptools
-import msgspec
 
+from config.structs import Frozen
 from oca.http.request import LARGEST_BODY_BYTES, LARGEST_HEAD_BYTES
 from steering.sessions.pathways import Format
 
@@ -72,7 +73,7 @@ class NotOurs(Enum):
     FOREIGN = "foreign"
 
 
-class Fields(msgspec.Struct, frozen=True):
+class Fields(Frozen, frozen=True):
     """What the header fields of a request say, as far as it matters here."""
 
     host: str
@@ -83,7 +84,7 @@ class Fields(msgspec.Struct, frozen=True):
     is_json: bool
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(Frozen, frozen=True):
     method: str
     kind: Kind
     form: Format
@@ -190,7 +191,7 @@ def _parse(text: bytes) -> Fields | None:
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     finally:
-        del reader.parser  # they know each other, so nobody but the collector would free them
+        reader.parser = None  # they know each other, so nobody but the collector would free them
     return reader.fields() if reader.is_complete else None
 
 
@@ -198,7 +199,7 @@ class _Reader:
     """Callbacks of httptools for one head."""
 
     def __init__(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser: Any = httptools.HttpRequestParser(self)
         self._values: dict[bytes, list[str]] = {}
         self._keeps_alive = False
         self.is_complete = False

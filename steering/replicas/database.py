@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sql
 
+from config.databases import make_tables, open_engine, reason_of
 from oca.report import Held, Report, shared
 from steering.errors import DatabaseError
 
@@ -40,8 +41,6 @@ _ROWS_AT_ONCE = 256
 _REPLICAS_AT_ONCE = 100
 # As the fleet forgets appliances that are silent for so long (steering/appliances/fleet.py).
 _FORGOTTEN_AFTER_S = 7 * 86400.0
-# Any number does, if it is the same in all replicas: two that make the tables at once would meet each other's half.
-_LOCK_OF_TABLES = 0x6E656172
 
 _metadata = sql.MetaData()
 _appliances = sql.Table(
@@ -137,13 +136,9 @@ class Database:
     def __init__(self, url: str) -> None:
         """Raises DatabaseError if the URL cannot be one of a database here."""
         try:
-            self._engine = _engine(url)
-        except ImportError as error:
-            scheme = url.partition(":")[0]
-            raise DatabaseError(
-                f"database: {scheme}:// has no driver here ({error}); for PostgreSQL: pip install 'nearcast[postgres]'"
-            ) from error
-        except (sql.exc.SQLAlchemyError, OSError, ValueError) as error:
+            # What a power cut takes appliances report again.
+            self._engine = open_engine(url, _PATIENCE_S, is_durable=False)
+        except (OSError, ValueError) as error:
             raise DatabaseError(f"database: {error}") from error
         self._identity = ""  # known while the tables are there
         self._file: tuple[int, int] | None = None
@@ -287,9 +282,7 @@ class Database:
             connection.execute(sql.select(*limits))
 
     def _make_tables(self, connection: sql.Connection) -> None:
-        if not self._is_sqlite:
-            connection.execute(sql.text(f"select pg_advisory_xact_lock({_LOCK_OF_TABLES})"))
-        _metadata.create_all(connection)
+        make_tables(connection, _metadata)
         fresh = sql.select(sql.literal(secrets.token_hex(8))).where(~sql.exists(sql.select(_identity)))
         connection.execute(sql.insert(_identity).from_select(["name"], fresh))
         self._identity = connection.execute(sql.select(_identity.c.name)).scalars().first() or ""
@@ -312,9 +305,7 @@ class Database:
         # and it may come back empty.
         self._engine.dispose()
         self._identity = ""
-        # Without SQLAlchemy's own words, which go on with the statement and a link; PostgreSQL goes on with it as well.
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        return DatabaseError(f"database: {reason}")
+        return DatabaseError(f"database: {reason_of(error)}")
 
 
 class _Transaction:
@@ -348,36 +339,3 @@ def decode_held(files: bytes) -> Held:
 
 def _decode_report(report: bytes) -> Report:
     return msgspec.msgpack.decode(report, type=Report)
-
-
-def _engine(url: str) -> sql.Engine:
-    parsed = sql.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sql.create_engine(parsed, connect_args={"timeout": _PATIENCE_S})
-        sql.event.listen(engine, "connect", _share_file)
-        return engine
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    arguments: dict[str, Any] = {
-        "connect_timeout": _PATIENCE_S,
-        "tcp_user_timeout": _PATIENCE_S * 1000,
-        "keepalives_idle": _PATIENCE_S,  # a server that took a question and lost its power sends nothing more
-        "keepalives_interval": 1,
-        "prepare_threshold": None,  # a PgBouncer between us may give each transaction another server
-        "client_encoding": "utf8",  # names are bytes otherwise where the server has no encoding of its own
-    }
-    # A server that was started again meanwhile is no trouble: its old connections are noticed before they are used.
-    return sql.create_engine(parsed, connect_args=arguments, pool_pre_ping=True)
-
-
-def _share_file(connection: Any, _: object) -> None:
-    """Readers and the one writer do not wait for each other in this mode, and a commit waits for no disk.
-
-    What a power cut may take are the last commits, never the file (sqlite.org/wal.html), and appliances report again.
-    """
-    cursor = connection.cursor()
-    cursor.execute("pragma journal_mode = wal")
-    cursor.execute("pragma synchronous = normal")
-    cursor.close()

@@ -52,7 +52,7 @@ class Access:
         self._path = cbor2.dumps(_CATU) + b"\xa1" + cbor2.dumps(_PATH) + b"\xa1" + cbor2.dumps(_PREFIX)
         protected = cbor2.dumps(cbor2.dumps({1: key.algorithm}))
         # RFC 9052 section 6.3: [context, protected, external_aad, payload], and the message 61(17([..., tag])).
-        self._signed = b"\x84" + cbor2.dumps("MAC0") + protected + b"\x40"
+        self._to_sign = b"\x84" + cbor2.dumps("MAC0") + protected + b"\x40"
         self._message = b"\xd8\x3d\xd1\x84" + protected + cbor2.dumps({4: key.kid})
 
     def expiry(self, now: float, duration_s: float) -> int:
@@ -67,7 +67,7 @@ class Access:
         claims = (self._payload, _UINT32.pack(expiry), self._path, _head(_TEXT, len(path)), path)
         payload = b"".join((*claims, b"\x07", _head(_BYTES, len(name)), name))
         payload = _head(_BYTES, len(payload)) + payload
-        tag = self._key.sign(self._signed + payload)
+        tag = self._key.sign(self._to_sign + payload)
         message = b"".join((self._message, payload, _head(_BYTES, len(tag)), tag))
         return base64.urlsafe_b64encode(message).rstrip(b"=").decode("ascii")
 

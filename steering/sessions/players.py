@@ -17,11 +17,10 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import quote
 
-import msgspec
-
 from config.errors import NearcastError
 from config.field import show_address
 from config.steering import SteeringSettings
+from config.structs import Frozen
 from encoder.package import MEDIA_TYPES
 from steering.appliances.fleet import ORIGIN
 from steering.decisions import DecisionLog
@@ -57,7 +56,7 @@ _READABLE = frozenset({"ours", "foreign"})  # such a token is base64url
 logger = logging.getLogger(__name__)
 
 
-class Asker(msgspec.Struct, frozen=True):
+class Asker(Frozen, frozen=True):
     """Who asks, and how it got here."""
 
     address: str
@@ -65,7 +64,7 @@ class Asker(msgspec.Struct, frozen=True):
     takes_gzip: bool
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(Frozen, frozen=True):
     status: int
     media_type: str  # empty where there is no content
     body: bytes

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from config.structs import Row
 from encoder.package import PACKAGE_PATTERN, TITLE_PATTERN
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may give as ?session=
@@ -33,7 +34,7 @@ _MOST_PATHWAYS = 32
 _TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(Row, frozen=True):
     """One play of one title. Holds no client address: it is in every request anyway."""
 
     id: str

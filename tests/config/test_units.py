@@ -44,6 +44,27 @@ def test_what_is_shown_can_be_read_again_and_is_nearly_the_same(value: int) -> N
     assert units.parse_rate(units.show_rate(value)) == pytest.approx(value, rel=0.01)
 
 
+@given(st.integers(0, 2**53))  # beyond that a float, as which it is read, has only every second number
+@example(200 * 10**9)
+def test_what_is_written_is_read_again_as_it_was(value: int) -> None:
+    assert units.parse_bytes(units.write_bytes(value)) == value
+    assert units.parse_rate(units.write_rate(value)) == value
+
+
+@given(st.floats(0.001, 10**9))
+@example(3.84)
+@example(0.0)
+def test_durations_are_written_as_they_are_read_again(seconds: float) -> None:
+    assert units.parse_duration(units.write_duration(seconds)) == seconds
+
+
+def test_what_is_written_is_short() -> None:
+    assert [units.write_bytes(value) for value in (0, 512, 2**29, 200 * 10**9)] == ["0 B", "512 B", "512 MiB", "200 GB"]
+    assert [units.write_rate(value) for value in (0, 1_200_000_000)] == ["0 bit/s", "1.2 Gbit/s"]
+    durations = [units.write_duration(seconds) for seconds in (0, 0.25, 3.84, 4, 5400, 30 * 86400)]
+    assert durations == ["0s", "250ms", "3.84s", "4s", "90m", "30d"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0.0s"), (0.25, "250ms"), (12, "12.0s"), (200, "3m 20s"), (3725, "1h 02m")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -24,9 +25,11 @@ from config.encoder import EncoderSettings
 from config.progress import Bar, Reporter
 from encoder import commands, package
 from encoder.errors import CheckError, PackageError, SourceError, SpaceError
+from encoder.film.source import Source
 from encoder.package import Package, PackageIndex, Rendition
 from encoder.pipeline import encode
 from encoder.running.process import Tools
+from encoder.video.chunks import Chunk, Plan
 from tests.encoder.conftest import (
     CLIP,
     GREY_COUNT,
@@ -174,6 +177,29 @@ def test_variable_frame_rate_becomes_constant_and_keeps_its_length(
     for at in range(42, len(shown)):
         assert shown[at] == max(number for number in held if number <= at) % GREY_COUNT
     assert abs(manifest.duration - 4.0) <= 0.1
+
+
+def uneven(film: Film) -> Path:
+    """4 s at some 20 frames/s that begin late, each picture up to most of a frame late; one lasts for a second."""
+    return film(
+        "uneven.mkv", "-itsoffset", "1.7", "-f", "lavfi", "-i", grey_frames("96x64", "20", 4),
+        "-f", "lavfi", "-i", "sine=d=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "33",
+        "-vf", "select='not(between(n,31,50))',settb=1/1000,setpts='PTS+45*random(1)'", "-fps_mode", "vfr",
+        "-enc_time_base", "1:1000", "-c:a", "aac",
+    )  # fmt: skip
+
+
+def test_chunks_of_a_variable_frame_rate_have_the_frames_of_the_whole_film(
+    film: Film, tmp_path: Path, settings: EncoderSettings
+) -> None:
+    spoken = Spoken()
+    folder, manifest = encoded(uneven(film), tmp_path, settings, spoken)
+    whole = dataclasses.replace(settings, chunk_duration=60.0, work=tmp_path / "whole")
+    at_once, _ = encoded(uneven(film), tmp_path, whole, spoken)
+    name = videos(manifest)[0].file
+    assert at_once != folder  # cut elsewhere, it has other bytes
+    assert frame_numbers(folder / name) == frame_numbers(at_once / name)
+    assert not any("one piece" in line for line in spoken.lines)
 
 
 @pytest.mark.parametrize("container", ["ts", "avi"])
@@ -560,7 +586,7 @@ def test_seek_that_leads_astray_falls_back_to_one_chunk(
 ) -> None:
     # As a film whose index lies: pictures at the start of what was sought are not there.
     def late(*arguments: Any) -> list[str]:
-        return [part.replace("trim=end=", "trim=start=0.2:end=") for part in in_place(*arguments)]
+        return [re.sub(r"(trim=end=[0-9.]+:start=)[-0-9.]+", r"\g<1>0.4", part) for part in in_place(*arguments)]
 
     in_place = commands.chunk_video
     monkeypatch.setattr(commands, "chunk_video", late)
@@ -568,6 +594,18 @@ def test_seek_that_leads_astray_falls_back_to_one_chunk(
     folder, manifest = encoded(grey_film, tmp_path, settings, spoken)
     assert any("encoded in one piece" in line for line in spoken.lines)
     assert frame_numbers(folder / videos(manifest)[0].file) == numbers(80)
+
+
+def test_seek_that_leads_astray_in_a_film_of_variable_rate_is_noticed_too(
+    film: Film, tmp_path: Path, settings: EncoderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(source: Source, plan: Plan, chunk: Chunk) -> Fraction:
+        return source.video.start + chunk.first / plan.frame_rate + Fraction(1, 5)
+
+    monkeypatch.setattr("encoder.commands.seek_time", late)
+    spoken = Spoken()
+    encoded(uneven(film), tmp_path, settings, spoken)
+    assert any("encoded in one piece" in line for line in spoken.lines)
 
 
 def test_film_that_changes_while_encoded_is_refused(grey_film: Path, tmp_path: Path, settings: EncoderSettings) -> None:

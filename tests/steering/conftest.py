@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -19,7 +18,6 @@ from yarl import URL
 from config.steering import SteeringSettings
 from oca.report import Report
 from steering.service import Service
-from tests.steering.postgres import Postgres
 from tests.steering.values import NORTH, SOUTH, manifest, package
 
 
@@ -153,17 +151,6 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A running PostgreSQL; whoever stops it starts it again."""
-    # Not in pytest's folders, which are closed to the user that the server runs as.
-    with TemporaryDirectory(prefix="nearcast-postgres-") as folder:
-        postgres = Postgres(Path(folder))
-        postgres.start()
-        yield postgres
-        postgres.kill()
 
 
 @pytest.fixture

@@ -215,6 +215,7 @@ async def test_a_session_survives_a_restart_with_another_key(
         assert (await priority(restarted, uri))[0] == "origin"
 
 
+@pytest.mark.interpreted
 async def test_a_fault_of_ours_is_still_an_answer(steering: Steering, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a fault")

@@ -36,7 +36,7 @@ from bench.fleet import STEERING_TTL_S, Fleet
 from config.progress import Reporter
 from tests.tools import needs_chromium, needs_page
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
 
 # The film's own length, and what a start and a switch may cost on a machine with two cores and four players.
 PLAY_LIMIT_S = FILM_S + 60.0

@@ -19,7 +19,7 @@ from encoder.package import MANIFEST_NAME, PackageIndex, decode
 from encoder.pipeline import encode
 from tests.encoder.conftest import run_ffmpeg
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
 
 _WEB = Path(__file__).parents[2] / "steering/web"
 _SCRIPTS = ("shaka-player/dist/shaka-player.compiled.js", "dashjs/dist/modern/umd/dash.all.min.js",

@@ -56,7 +56,12 @@ def test_viewers_that_nobody_answers_have_failed() -> None:
 
 
 @pytest.mark.slow
-async def test_a_quick_run_measures_everything() -> None:
+async def test_a_quick_run_measures_everything_and_ten_kills_cost_no_byte_no_file_and_no_block_twice() -> None:
     rows = await measure((), quick=True, reporter=Reporter(quiet=True))
     assert {row.metric for row in rows} >= {"speed against sendfile to file", "99th percentile against no fill"}
-    assert not [row for row in rows if row.metric.startswith(("files", "acknowledged")) and row.median]
+    after_kills = [row for row in rows if row.case.startswith("10 kills in ")]
+    assert [(row.metric, row.median) for row in after_kills] == [
+        ("files with wrong bytes", 0),
+        ("files lost", 0),
+        ("acknowledged blocks fetched again", 0),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,10 +15,13 @@ from config.encoder import EncoderSettings
 from config.progress import Reporter
 from encoder import package
 from encoder.errors import SourceError
+from encoder.jobs.runner import encode_request
+from encoder.jobs.states import Request
 from encoder.package import Package
 from encoder.pipeline import encode
 from tests.encoder.captions.test_ttml import TTML
 from tests.encoder.conftest import Film, grey_frames, run_ffmpeg
+from tests.encoder.running.test_films import put
 
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 CUE = "1\n00:00:01,000 --> 00:00:02,000\n{}\n"
@@ -79,6 +83,20 @@ def test_other_captions_make_another_package_and_the_same_the_same(
     assert captioned != plain
     (bare.parent / "film.en.srt").unlink()
     assert encoded(bare, tmp_path, settings)[0] == plain
+
+
+def test_film_at_a_url_with_captions_beside_it_becomes_the_package_of_the_same_files_here(
+    bare: Path, tmp_path: Path, settings: EncoderSettings, s3_url: str, s3_endpoint: str
+) -> None:
+    (bare.parent / "film.en.srt").write_text(CUE.format("Hello"))
+    (bare.parent / "film.chapters.txt").write_text("0:00 Alone\n")
+    here, manifest = encoded(bare, tmp_path, settings)
+    assert [one.language for one in manifest.of_kind("text")] == ["en"]
+    put(s3_url, s3_endpoint, {path.name: path.read_bytes() for path in bare.parent.iterdir()})
+    film, there = f"{s3_url}/{bare.name}", tmp_path / "there"
+    asked = Request(Path(film), "film", "film", out=there)
+    elsewhere = dataclasses.replace(settings, work=tmp_path / "work 2", shared_s3_endpoint=s3_endpoint)
+    assert encode_request(asked, elsewhere, Reporter(quiet=True)).name == here.name
 
 
 @pytest.mark.parametrize(

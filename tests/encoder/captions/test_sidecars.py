@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from encoder.captions.sidecars import find_captions, find_chapters
+from encoder.captions.sidecars import find_captions, find_chapters, find_files
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,8 @@ def test_what_belongs_to_another_film_or_is_no_caption_is_left_alone() -> None:
     names = ["film.mkv", "film.2.mkv", "film.2.en.srt", "films.en.srt", "film.nfo", "film.en.txt", "film.chapters.vtt"]
     assert find_captions("film.mkv", names) == []
     assert [one.name for one in find_captions("film.2.mkv", names)] == ["film.2.en.srt"]
+    assert find_files("film.2.mkv", names) == ["film.2.en.srt"]
+    assert find_files("film.mkv", names) == ["film.chapters.vtt"]
 
 
 @pytest.mark.parametrize("other", ["film.en.idx", "film.en.ass", "film.en.nfo", "film.en.srt~", "film.en.jpg"])

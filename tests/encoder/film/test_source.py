@@ -229,6 +229,15 @@ def test_variable_rate_gets_a_grid_that_loses_no_usual_picture() -> None:
     assert frame_grid([k * 4 for k in range(9)] + [100], MS, []) == (Fraction(60), False)
 
 
+def test_longest_that_a_picture_lasts_is_known_where_all_times_are() -> None:
+    def longest(last_duration: int, untimed: int = 0) -> Fraction:
+        pts = [0, 40, 540, 580]
+        scan = Scan(video_pts=pts, last_duration=last_duration, untimed=untimed, ends={0: pts[-1] + last_duration})
+        return read_source("film", describe(video(), duration="0.6"), scan).video.longest
+
+    assert [longest(700), longest(40), longest(40, untimed=1)] == [Fraction(7, 10), Fraction(1, 2), 0]
+
+
 def test_single_picture_is_a_film_of_one_frame() -> None:
     assert frame_grid([7], MS, []) == (Fraction(25), True)
     assert frame_grid([7], MS, [Fraction(10)]) == (Fraction(10), True)

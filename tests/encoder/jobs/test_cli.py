@@ -59,8 +59,11 @@ def test_folder_is_encoded_and_one_bad_film_fails_alone(films: Path, tmp_path: P
     ended = jobs(tmp_path)
     assert manifest(ended["first-film"]["package"]).name == "First Film"
     assert manifest(ended["third-film"]["package"]).name == "Third film"
+    assert ended["first-film"]["report"] == ended["first-film"]["package"] + ".report.html"
+    assert Path(ended["first-film"]["report"]).exists() and ended["broken"]["report"] == ""
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"first-film", "third-film"}
     table = command(tmp_path, "status").output
+    assert f"package {ended['first-film']['package']}, report {ended['first-film']['report']}\n" in table
     assert "2 done, 1 failed" in table and "is not a film" in " ".join(table.replace("│", " ").split())
 
 

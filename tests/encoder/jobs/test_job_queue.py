@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from encoder.errors import JobError
 from encoder.jobs.job_queue import Answer, Queue
 from encoder.jobs.states import LEASE_S, MOST_ATTEMPTS, Event, Job, Request, State
-from tests.steering.postgres import Postgres
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -149,6 +149,40 @@ def test_retry_starts_over_and_needs_the_title(queue: Queue) -> None:
         queue.retry(77)
 
 
+def test_jobs_that_are_over_for_long_are_forgotten_and_their_ids_with_them(queue: Queue) -> None:
+    queue.add([request(name) for name in "abcd"], 0.0, "me")
+    for event, ended_at in ((Event.FINISH, 10.0), (Event.FAIL, 20.0), (Event.PUT_OFF, 5.0)):
+        queue.end(claimed(queue), event, ended_at, not_before=1000.0)
+    queue.cancel(4, 15.0)
+    queue.forget(20.0)
+    assert {job.id: job.state for job in queue.jobs()} == {2: State.FAILED, 3: State.WAITING}
+    assert queue.add([request("a")], 30.0, "me") == [5]
+
+
+def test_new_queue_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    everybody = threading.Barrier(6)
+
+    def begin() -> None:
+        everybody.wait(20)
+        Queue(f"sqlite:///{tmp_path}/queue.db").close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for one in [pool.submit(begin) for _ in range(6)]:
+            one.result(20)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql+pg8000://nobody@127.0.0.1:1/nowhere", r"^queue: postgresql\+pg8000:// has no driver here"),
+        ("postgresql://nobody@127.0.0.1:1/nowhere", r"^queue: .*127\.0\.0\.1.*port 1[^\n]*$"),
+    ],
+)
+def test_queue_that_cannot_be_reached_is_said_in_a_sentence(url: str, sentence: str) -> None:
+    with pytest.raises(JobError, match=sentence):
+        Queue(url)
+
+
 def test_no_two_runners_get_one_job(tmp_path: Path) -> None:
     shared_out(f"sqlite:///{tmp_path}/queue.db")
 
@@ -175,15 +209,9 @@ def shared_out(url: str) -> None:
     first.close()
 
 
-def test_postgresql_serves_the_runners_of_several_machines() -> None:
-    with tempfile.TemporaryDirectory(prefix="nearcast-postgres-") as folder:
-        postgres = Postgres(Path(folder))
-        postgres.start()
-        try:
-            shared_out(postgres.new_database())
-            lifecycle(postgres.new_database())
-        finally:
-            postgres.kill()
+def test_postgresql_serves_the_runners_of_several_machines(postgres: Postgres) -> None:
+    shared_out(postgres.new_database())
+    lifecycle(postgres.new_database())
 
 
 def lifecycle(url: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -95,6 +96,30 @@ def test_runner_that_is_told_to_end_gives_its_job_back(queue: Queue) -> None:
     assert (queue.job(id_).state, queue.job(id_).attempts) == (State.QUEUED, 0)
 
 
+def interrupted_by(act: Callable[[], object]) -> NoReturn:
+    """An encode that takes long, and what somebody else does meanwhile.
+
+    In another thread: an interrupt in the middle of a transaction would leave that open, and an encode has none.
+    """
+    threading.Thread(target=act).start()
+    threading.Event().wait(60)
+    raise AssertionError("nobody interrupted it")
+
+
+def test_runner_forgets_jobs_that_are_over_for_long_unless_it_was_told_which_to_run(queue: Queue) -> None:
+    for title in "ab":
+        queue.add([request(title)], 0.0, "me")
+        job = queue.claim("me", 0.0)
+        assert job is not None
+        queue.end(job, Event.FINISH, NOW - 100.0 if title == "a" else NOW - 50.0)
+    (id_,) = queue.add([request("c")], NOW, "me")
+    runs = runner(queue, lambda *_: Path("/out/c"), settings=EncoderSettings(keep_jobs=60.0))
+    runs.run([id_], until_done=True)
+    assert [job.id for job in queue.jobs()] == [1, 2, id_]
+    runs.run(until_done=True)
+    assert [job.id for job in queue.jobs()] == [2, id_]
+
+
 def test_cancelled_job_is_interrupted_and_the_next_one_runs(queue: Queue) -> None:
     first, second = queue.add([request("a"), request("b")], 0.0, "me")
     unwound: Ran = []
@@ -102,12 +127,10 @@ def test_cancelled_job_is_interrupted_and_the_next_one_runs(queue: Queue) -> Non
     def make(asked: Request, *_: object) -> Path:
         if asked.title == "b":
             return Path("/out/b")
-        queue.cancel(first, NOW)
         try:
-            threading.Event().wait(60)  # an encode that would take long
+            interrupted_by(lambda: queue.cancel(first, NOW))
         finally:
             unwound.append(asked.title)
-        raise AssertionError("nobody interrupted it")
 
     assert runner(queue, make, beat_s=0.01).run(until_done=True) is False
     assert unwound == ["a"]
@@ -118,14 +141,12 @@ def test_cancelled_job_is_interrupted_and_the_next_one_runs(queue: Queue) -> Non
 def test_runner_whose_job_another_took_lets_go_of_it(queue: Queue) -> None:
     (id_,) = queue.add([request("a")], 0.0, "me")
 
-    def make(*_: object) -> Path:
+    def take() -> None:
         other = queue.claim("other", NOW + 2 * LEASE_S)
         assert other is not None
         queue.end(other, Event.FINISH, NOW, package="/out/others")
-        threading.Event().wait(60)
-        raise AssertionError("nobody interrupted it")
 
-    assert runner(queue, make, beat_s=0.01).run(until_done=True)
+    assert runner(queue, lambda *_: interrupted_by(take), beat_s=0.01).run(until_done=True)
     assert (queue.job(id_).runner, queue.job(id_).package) == ("other", "/out/others")
 
 
@@ -160,12 +181,12 @@ def test_what_is_left_is_guessed_from_what_it_took() -> None:
 
 
 def test_jobs_settings_lie_over_the_runners(tmp_path: Path) -> None:
-    asked = dataclasses.replace(EncoderSettings(), preset="slow", segment_duration=2.0, work=Path("work"))
+    asked = dataclasses.replace(EncoderSettings(), preset="slow", segment_duration=3.84, work=Path("work"))
     kept = given(asked, EncoderSettings())
-    assert kept == {"preset": "slow", "segment_duration": "2.0s", "work": str(Path("work").absolute())}
+    assert kept == {"preset": "slow", "segment_duration": "3.84s", "work": str(Path("work").absolute())}
     own = EncoderSettings(preset="fast", workers="3")
     assert overlaid(own, request("a", settings=kept)) == dataclasses.replace(
-        own, preset="slow", segment_duration=2.0, work=Path("work").absolute()
+        own, preset="slow", segment_duration=3.84, work=Path("work").absolute()
     )
     with pytest.raises(JobError, match="setting colour = 'red' is none that this version knows"):
         overlaid(own, request("a", settings={"colour": "red"}))

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from encoder.jobs.states import Job, State
-from encoder.jobs.table import COLUMNS, as_json, row, tally
+from encoder.jobs.table import COLUMNS, as_json, places, row, tally
 from tests.encoder.jobs.test_job_queue import request
 
 NOW = 10_000.0
@@ -35,6 +35,15 @@ def test_row_says_what_a_person_wants_to_know(changes: dict[str, object], expect
     assert what(**changes) == expected
 
 
+def test_everything_of_a_done_job_is_said_whole_on_one_line() -> None:
+    folder, report = f"/out/{'x' * 200}/film", "/out/film\n.report.html"
+    done = dataclasses.replace(QUEUED, state=State.DONE, package=folder)
+    assert places(done, "") == f"job 7: package {folder}"
+    published = dataclasses.replace(done, request=request("film", publish="s3://bucket/prefix"))
+    told = "report /out/film\N{REPLACEMENT CHARACTER}.report.html, published to s3://bucket/prefix"
+    assert places(published, report) == f"job 7: package {folder}, {told}"
+
+
 def test_row_names_the_runner_of_a_running_job_and_else_who_asked() -> None:
     assert row(QUEUED, NOW) == ("7", "film", "queued", "0", "/films/film.mkv", "3m 20s ago", "me@here")
     running = dataclasses.replace(QUEUED, state=State.RUNNING, runner="there:12", started_at=NOW - 5)
@@ -49,5 +58,5 @@ def test_tally_counts_states_in_their_order() -> None:
 
 
 def test_script_reads_null_for_what_was_not_yet() -> None:
-    told = as_json(QUEUED)
+    told = as_json(QUEUED, "")
     assert (told["started_at"], told["ended_at"], told["film"]) == (None, None, "/films/film.mkv")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.per_title.correction import Encoded, Expected, by_shot, corrected, missed, steered, waves
+from encoder.per_title.correction import Encoded, Expected, ahead, by_shot, corrected, missed, steered, waves
 from encoder.per_title.curves import Piece
 from encoder.per_title.quality import floor
 from encoder.per_title.trials import Sample
@@ -43,16 +44,42 @@ def encode(truth: tuple[Piece, ...], rung: Rung, shots: range) -> list[Encoded]:
     return [Encoded(shot, FRAMES, crfs[shot], point.vmaf, point.bits, False) for shot, point in found.items()]
 
 
-def test_waves_have_whole_shots_from_all_over_the_film() -> None:
-    plan = plan_chunks(source_of(frame_rate=Fraction(25), frames=1000), 4, 4, [100, 500, 600, 700]).by_shot(4)
+def test_waves_have_whole_shots_and_the_first_are_from_all_over_the_film() -> None:
+    plan = plan_chunks(source_of(frame_rate=Fraction(25), frames=1000), 4, 4, [100, 300, 500, 700]).by_shot(4)
     found = waves(plan.chunks)
     assert sorted((chunk for wave in found for chunk in wave), key=lambda chunk: chunk.first) == list(plan.chunks)
-    assert [sorted({chunk.shot or 0 for chunk in wave}) for wave in found] == [[0, 3], [1, 4], [2]]
+    assert [{chunk.shot for chunk in wave} for wave in found] == [{0}, {5}, {2}, {4}, {1}, {3}]
 
 
-def test_a_film_of_one_shot_is_one_wave() -> None:
-    assert len(waves(plan_chunks(source_of(frames=500), 4, 4).by_shot(4).chunks)) == 1
+def test_a_long_film_has_waves_of_several_shots_that_are_spread_over_it() -> None:
+    chunks = [Chunk(at, at * 10, (10,), at) for at in range(1000)]
+    found = waves(chunks)
+    assert len(found) == 24
+    assert {len(wave) for wave in found} == {41, 42}
+    shots = sorted(chunk.number for wave in found[:8] for chunk in wave)
+    assert max(after - before for before, after in pairwise(shots)) <= 5
+
+
+def test_a_film_in_one_chunk_is_one_wave() -> None:
+    assert len(waves(plan_chunks(source_of(frames=50), 4, 4).by_shot(4).chunks)) == 1
     assert len(waves(plan_chunks(source_of(frames=500), 4, 4).whole().chunks)) == 1
+
+
+@given(st.integers(1, 24))
+def test_a_third_of_the_waves_is_under_way_at_once(count: int) -> None:
+    assert count / 3 <= ahead(count) < count / 3 + 1
+
+
+def in_waves(truth: tuple[Piece, ...], rung: Rung, expected: Expected) -> list[Encoded]:
+    found: list[list[Encoded]] = []
+    shots = [[chunk.shot or 0 for chunk in wave] for wave in waves([Chunk(at, at, (1,), at) for at in range(SHOTS)])]
+    for at, wave in enumerate(shots):
+        known = [one for those in found[: max(0, at - ahead(len(shots)) + 1)] for one in those]
+        if known:
+            begun = {one.shot or 0 for those in found for one in those} - {one.shot or 0 for one in known}
+            rung = steered(rung, wave, known, begun, expected)
+        found.append([one for shot in wave for one in encode(truth, rung, range(shot, shot + 1))])
+    return sorted((one for those in found for one in those), key=lambda one: one.shot or 0)
 
 
 @given(st.lists(st.floats(0.6, 1.6), min_size=SHOTS, max_size=SHOTS), st.floats(0.8, 1.25))
@@ -62,25 +89,34 @@ def test_a_film_that_is_harder_or_easier_than_its_trials_has_what_was_asked_afte
     expected, truth = expected_of(film(hardness), range(SHOTS)), film([hard * error for hard in hardness])
     rung = rung_at(26.0, 0.0)
     rung = replace(rung, vmaf=sum(expected.vmaf(rung, shot, 26.0) for shot in range(SHOTS)) / SHOTS)
-    found = encode(truth, rung, range(2))
-    rung = steered(rung, found, dict.fromkeys(range(2, SHOTS), FRAMES), expected)
-    found += encode(truth, rung, range(2, SHOTS))
+    found = in_waves(truth, rung, expected)
     assert abs(missed(rung, found)) < 0.6
     other = corrected(rung, found, expected)
     if other is not None:
         assert abs(missed(other, encode(truth, other, range(SHOTS)))) < 0.05
 
 
-def test_what_was_encoded_keeps_its_factor_and_none_is_moved_far() -> None:
+def test_only_the_shots_of_a_wave_are_moved_and_none_far() -> None:
     pieces = film([1.0] * SHOTS)
     rung = steered(
         rung_at(26.0, 91.0),
+        [1, 2],
         [Encoded(0, FRAMES, 26.0, 80.0, 1e5, False)],
-        {1: FRAMES},
+        [3],
         expected_of(pieces, range(SHOTS)),
     )
-    assert rung.crf_of(0) == 26.0
-    assert rung.crf_of(1) == 22.0
+    assert [rung.crf_of(shot) for shot in range(SHOTS)] == [26.0, 22.0, 22.0, 26.0, 26.0, 26.0]
+
+
+def test_what_is_under_way_counts_as_it_is_expected() -> None:
+    pieces = film([1.0] * SHOTS)
+    expected, known = expected_of(pieces, range(SHOTS)), 26.0
+    rung = rung_at(known, pieces[0].at(1080, known).vmaf)
+    found = encode(pieces, rung, range(1))
+    alike = steered(rung, [5], found, [1, 2], expected)
+    assert alike.crf_of(5) == pytest.approx(known, abs=0.03)
+    better = replace(rung, shot_crfs=(known, known - 2, known - 2, *rung.shot_crfs[3:]))
+    assert steered(better, [5], found, [1, 2], expected).crf_of(5) > known + 0.5
 
 
 def test_a_rung_that_has_what_was_asked_is_left_alone() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.per_title.allotment import allot
-from encoder.per_title.curves import Cubic, Piece, Trial, bend_of, whole
-from encoder.per_title.hull import LOWEST_BPS, STEP_VMAF, TOP_VMAF, choose_rungs, crf_for
+from encoder.per_title.curves import Cubic, Piece, Trial, bend_of, odds_of, vmaf_of, whole
+from encoder.per_title.hull import LOWEST_BPS, STEP_OCTAVES, STEP_VMAF, TOP_VMAF, choose_rungs, crf_for
 from encoder.video.codec import H264
 
 HEIGHTS = (1080, 900, 720, 540, 432, 360, 270, 216)
@@ -71,6 +71,35 @@ def test_what_was_tried_is_known_exactly_and_what_lies_between_nearly() -> None:
     assert found.vmaf == pytest.approx(vmaf(720, 22, 1), abs=2.5)
 
 
+@given(st.floats(0, 100))
+def test_odds_are_of_one_quality_and_end_at_both_ends_of_the_scale(quality: float) -> None:
+    assert vmaf_of(odds_of(quality)) == pytest.approx(quality, abs=1e-6)
+    assert vmaf_of(1e9) == 0 and vmaf_of(0) == 100
+
+
+def test_a_factor_far_beyond_the_trials_is_worse_but_still_a_picture() -> None:
+    """A line through what is missing would come to its end at 0 long before the film does."""
+    tried = (Trial(216, 21.0, 6000, 72.0), Trial(216, 33.0, 1700, 49.0))
+    far = Piece(100, tried, bend_of(21.0, 33.0)).at(216, 38.0)
+    assert 30 < far.vmaf < 40
+
+
+def test_rungs_of_a_film_whose_quality_hardly_falls_are_no_more_than_a_factor_of_two_apart() -> None:
+    soft = Piece(100, tuple(trial._replace(vmaf=95 + (trial.vmaf - 95) / 8) for trial in piece().trials), BEND)
+    rungs = choose_rungs([soft], HEIGHTS, 24, 1e9, H264)
+    assert rungs[0].vmaf - rungs[-1].vmaf < 2 * STEP_VMAF
+    octaves = math.log2(rungs[0].bits / rungs[-1].bits)
+    assert octaves / (len(rungs) - 1) <= 1.2 * STEP_OCTAVES
+    assert len(rungs) == math.ceil(octaves - 0.2) + 1
+
+
+def test_more_rungs_than_a_film_needs_stand_between_the_same_ends() -> None:
+    few, many = (choose_rungs([piece()], HEIGHTS, 24, 1e9, H264, least) for least in (1, 12))
+    assert len(few) < 12 and len(many) == 12
+    assert many[0] == few[0]
+    assert many[-1].vmaf == pytest.approx(few[-1].vmaf)
+
+
 def test_rungs_stand_at_even_steps_from_the_top_to_what_the_slowest_link_carries() -> None:
     rungs = choose_rungs([piece()], HEIGHTS, 24, 1e9, H264)
     steps = [above.vmaf - below.vmaf for above, below in pairwise(rungs)]
@@ -95,6 +124,7 @@ def test_no_other_size_has_a_rungs_quality_for_fewer_bits() -> None:
 def test_a_film_that_anything_carries_has_one_rung() -> None:
     easy = Piece(100, tuple(trial._replace(bits=trial.bits / 1000) for trial in piece().trials), BEND)
     assert len(choose_rungs([easy], HEIGHTS, 24, 1e9, H264)) == 1
+    assert len(choose_rungs([easy], HEIGHTS, 24, 1e9, H264, least=5)) == 1
 
 
 def missing(pieces: list[Piece], crfs: tuple[float, ...]) -> float:

@@ -27,8 +27,13 @@ def test_each_frame_of_a_short_piece_is_scored_and_each_fifth_of_a_longer_one() 
 
 
 def test_a_score_too_many_is_not_counted() -> None:
-    assert counted([90.0, 80.0, 10.0], frames=2) == [90.0, 80.0]
+    assert counted([90.0, 90.0, 10.0], frames=2) == [90.0, 90.0]
     assert counted([90.0] * 8 + [10.0], frames=40) == [90.0] * 8
+
+
+def test_the_first_frame_which_vmaf_takes_for_a_still_has_the_score_of_the_next() -> None:
+    assert counted([70.0, 90.0, 80.0], frames=3) == [90.0, 90.0, 80.0]
+    assert counted([70.0], frames=1) == [70.0]
 
 
 def test_means_see_what_is_bad() -> None:

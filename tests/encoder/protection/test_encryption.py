@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from config.encoder import EncoderSettings
 from config.progress import Reporter
@@ -28,7 +29,8 @@ from encoder.protection.keys import ContentKey
 from encoder.running.process import Tools
 from encoder.running.steps import Steps
 from tests.encoder.conftest import Film, run_ffmpeg
-from tests.encoder.protection.rings import LICENCE_URL, LOW, SECRETS, SOUND, key_file, uuid
+from tests.encoder.protection.rings import LICENCE_URL, LOW, SECRETS, SOUND, key_file, rule, uuid
+from tests.encoder.protection.test_delivery import OURS, SECRET, document, recipient, sealed, sent
 
 
 @pytest.fixture
@@ -200,24 +202,39 @@ def test_playlists_and_mpd_say_how_to_get_licences(
     assert f'cenc:default_KID="{uuid(SOUND)}"' in mpd and mpd.count(LICENCE_URL) == 2
 
 
+@pytest.mark.parametrize("ladder", ["fixed", "per-title"])
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         (key_file(video="uhd1"), r"has no key for v\d+ \(video, \d+x\d+\)"),
-        (key_file(video="all"), "has 2 keys .* for audio 1"),
+        (key_file(video="all"), "has 2 keys .* for a1"),
+        (key_file().replace("audio", "multichannel_audio"), r"has no key for a1 \(audio, 1 channels\)"),
         (key_file().replace(SECRETS[LOW], "00"), "key 1: key has 2 characters, expected 32 hex digits"),
         ("", "missing required field `keys`"),
         ("<CPIX/>", "XML but not CPIX"),
     ],
 )
-def test_wrong_keys_are_refused_before_anything_is_encoded(
-    text: str, complaint: str, grey_film: Path, tmp_path: Path, protected: EncoderSettings, reporter: Reporter
-) -> None:
+def test_wrong_keys_are_refused_before_any_work(
+    text: str, complaint: str, ladder: str, grey_film: Path, tmp_path: Path, protected: EncoderSettings,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     written(tmp_path, text)
     with pytest.raises(ProtectionError, match=complaint):
-        encode(grey_film, "film", tmp_path / "out", protected, reporter)
+        encode(grey_film, "film", tmp_path / "out", dataclasses.replace(protected, ladder=ladder), reporter)
     assert not list(tmp_path.glob("out/film/*"))
-    assert not list(protected.work.glob("*/packaged-*"))
+    assert not [step for step in protected.work.glob("*/*") if step.is_dir()]
+
+
+def test_document_that_is_encrypted_for_us_is_opened_by_the_key_that_the_settings_name(
+    grey_film: Path, tmp_path: Path, protected: EncoderSettings, reporter: Reporter
+) -> None:
+    private, keys = tmp_path / "private.pem", tmp_path / "keys.xml"
+    private.write_bytes(OURS.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    only_sound = rule(LOW, attributes='intendedTrackType="AUDIO"')
+    keys.write_bytes(document(sent(sealed(SECRET)), recipient(), rules=only_sound))
+    ours = dataclasses.replace(protected, protection=keys, cpix_key=private)
+    with pytest.raises(ProtectionError, match=r"keys\.xml has no key for v90"):
+        encode(grey_film, "film", tmp_path / "out", ours, reporter)
 
 
 def test_missing_key_file_is_said_and_one_for_everybody_is_remarked_on(

@@ -7,11 +7,21 @@ import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from config.progress import Reporter
 from encoder.errors import ProtectionError
 from encoder.protection.keyring import read_keys, read_ring
 from tests.encoder.protection.rings import HIGH, LOW, content_key, cpix, key_file
+from tests.encoder.protection.test_delivery import OURS, SECRET, document, recipient, sealed, sent
+from tests.encoder.protection.test_encryption import Spoken
 
 BOM = b"\xef\xbb\xbf"
 
@@ -77,3 +87,37 @@ def test_file_that_is_too_large_or_a_folder_is_refused(tmp_path: Path) -> None:
         read_keys(tmp_path / "keys")
     with pytest.raises(ProtectionError, match="cannot be read: Is a directory"):
         read_keys(tmp_path)
+
+
+def test_private_key_opens_what_is_encrypted_for_it_and_one_for_everybody_is_remarked_on(tmp_path: Path) -> None:
+    pem = OURS.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    private, keys = tmp_path / "private.pem", tmp_path / "film.xml"
+    keys.write_bytes(document(sent(sealed(SECRET)), recipient()))
+    reporter = Spoken()
+    for path, data in ((private, pem), (keys, keys.read_bytes())):
+        path.write_bytes(data)
+        path.chmod(0o600)
+    assert read_ring(tmp_path, "film", reporter, private).keys[0].secret == SECRET
+    assert not reporter.lines
+    private.chmod(0o644)
+    read_ring(keys, "film", reporter, private)
+    assert [str(private) in line for line in reporter.lines] == [True]
+    with pytest.raises(ProtectionError, match="encrypted for a recipient, expected his private key"):
+        read_ring(keys, "film", reporter)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"-----BEGIN PRIVATE KEY-----", OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1),
+        OURS.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    ],
+    ids=["empty", "cut off", "public", "with a password", "of another kind"],
+)  # fmt: skip
+def test_what_is_no_private_key_is_refused(data: bytes, tmp_path: Path, reporter: Reporter) -> None:
+    private = tmp_path / "private.pem"
+    private.write_bytes(data)
+    (tmp_path / "film.toml").write_text(key_file())
+    with pytest.raises(ProtectionError, match=r"private\.pem is no private key, expected one of RSA in PEM"):
+        read_ring(tmp_path, "film", reporter, private)

@@ -80,9 +80,9 @@ def test_lower_end_of_frame_rates_is_outside_and_the_upper_inside() -> None:
 
 def test_channels_and_bitrates_that_are_not_known_yet_fit() -> None:
     stereo = ring(Rule(SOUND, audios=(AudioFilter(Range(0, 2)),), bitrates=(Range(0, 1000),)))
-    stereo.demand_key(Track("audio 1", "audio"))
+    stereo.demand_keys([Track("audio 1", "audio")])
     with pytest.raises(ProtectionError, match="no key for audio 2"):
-        stereo.demand_key(Track("audio 2", "audio", channels=6))
+        stereo.demand_keys([Track("audio 1", "audio"), Track("audio 2", "audio", channels=6)])
 
 
 def test_iv_is_the_same_for_the_same_input_and_another_for_each_file() -> None:

@@ -87,8 +87,8 @@ def test_film_for_which_there_is_no_space_is_refused_before_it_is_copied(tmp_pat
 def test_film_that_is_a_file_is_taken_where_it_is(
     tmp_path: Path, settings: EncoderSettings, reporter: Reporter
 ) -> None:
-    with film_at(tmp_path / "film.mp4", settings, reporter) as path:
-        assert path == tmp_path / "film.mp4"
+    with film_at(tmp_path / "film.mp4", settings, reporter) as here:
+        assert here == (tmp_path / "film.mp4", None)
 
 
 def test_film_at_a_url_is_copied_once_and_again_when_it_has_changed(
@@ -96,28 +96,67 @@ def test_film_at_a_url_is_copied_once_and_again_when_it_has_changed(
 ) -> None:
     there = dataclasses.replace(settings, shared_s3_endpoint=s3_endpoint)
 
-    def put(data: bytes) -> None:
-        async def put() -> None:
-            async with open_storage(s3_url, s3_endpoint) as storage:
-                await storage.put_bytes("some-film.mkv", data)
-
-        asyncio.run(put())
-
     def read() -> tuple[bytes, Path]:
-        with film_at(Path(f"{s3_url}/some-film.mkv"), there, reporter) as path:
-            return path.read_bytes(), path
+        with film_at(Path(f"{s3_url}/some-film.mkv"), there, reporter) as here:
+            return here.path.read_bytes(), here.path
 
-    put(b"one")
+    put(s3_url, s3_endpoint, {"some-film.mkv": b"one"})
     first, path = read()
     again, same = read()
     assert (first, again, same, path.suffix) == (b"one", b"one", path, ".mkv")
-    put(b"another")
+    put(s3_url, s3_endpoint, {"some-film.mkv": b"another"})
     assert read()[0] == b"another"
     with (
         pytest.raises(SourceError, match=r"s3://.*/none\.mkv: no such object"),
         film_at(Path(f"{s3_url}/none.mkv"), there, reporter),
     ):
         pass
+
+
+def put(url: str, endpoint: str, objects: dict[str, bytes]) -> None:
+    async def put() -> None:
+        async with open_storage(url, endpoint) as storage:
+            for key, data in objects.items():
+                await storage.put_bytes(key, data)
+
+    asyncio.run(put())
+
+
+CUES = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n"
+
+
+def test_captions_and_chapters_beside_a_film_at_a_url_are_its_own_and_no_others(
+    settings: EncoderSettings, reporter: Reporter, s3_url: str, s3_endpoint: str
+) -> None:
+    there = dataclasses.replace(settings, shared_s3_endpoint=s3_endpoint)
+    others = ("film.2.mkv", "film.2.fr.srt", "films.es.srt", "film.d/film.it.srt", "film.nl.txt")
+    put(s3_url, s3_endpoint, {f"deep/{name}": CUES for name in ("film.mkv", "film.en.sdh.srt", *others)})
+    put(s3_url, s3_endpoint, {"deep/film.chapters.txt": b"0:00 Alone\n", "film.de.srt": CUES})
+    with film_at(Path(f"{s3_url}/deep/film.mkv"), there, reporter) as here:
+        assert here.beside is not None
+        assert [(one.track.language, one.track.roles) for one in here.beside.captions] == [("en", ("caption",))]
+        assert [chapter.title for chapter in here.beside.chapters] == ["Alone"]
+    put(s3_url, s3_endpoint, {"deep/film.en.sdh.srt": CUES + b"\n2\n00:00:03,000 --> 00:00:04,000\nBye\n"})
+    with film_at(Path(f"{s3_url}/deep/film.mkv"), there, reporter) as again:
+        assert again.beside is not None and again.beside.key != here.beside.key
+        assert again.path == here.path
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"1\n00:00:01,000 -> 00:00:02\nHello\n", r"film\.en\.srt, line 2: found"), (b" " * (2**24 + 1), "at most")],
+)
+def test_broken_captions_beside_a_film_at_a_url_are_refused_before_it_is_copied(
+    content: bytes, sentence: str, settings: EncoderSettings, reporter: Reporter, s3_url: str, s3_endpoint: str
+) -> None:
+    there = dataclasses.replace(settings, shared_s3_endpoint=s3_endpoint)
+    put(s3_url, s3_endpoint, {"film.mkv": b"film", "film.en.srt": content})
+    with (
+        pytest.raises(SourceError, match=sentence),
+        film_at(Path(f"{s3_url}/film.mkv"), there, reporter),
+    ):
+        pass
+    assert not (settings.work / "films").exists()
 
 
 def test_copies_that_killed_readers_left_are_removed(tmp_path: Path) -> None:

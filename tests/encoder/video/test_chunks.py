@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.video.chunks import plan_chunks, seek_time
+from encoder.video.chunks import begin_time, plan_chunks, seek_time
 from tests.encoder.video.test_ladder import source_of
 
 rates = st.sampled_from([Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(100)])
@@ -40,12 +40,46 @@ def test_segments_without_cuts_are_even_and_none_is_longer_than_asked() -> None:
     assert (plan.timescale, plan.frame_ticks) == (24000, 1001)
 
 
+def test_a_film_of_few_shots_has_parts_of_them_that_may_differ() -> None:
+    source = source_of(frame_rate=Fraction(25), frames=1000)
+    assert plan_chunks(source, 4, 48).shots == ((100,) * 2,) * 5
+    assert plan_chunks(source, 4, 48, [100, 300]).shots == (
+        (100,),
+        (100, 100),
+        (100, 100),
+        (100, 100),
+        (100, 100),
+        (100,),
+    )
+
+
 def test_seek_goes_half_a_frame_before_the_chunk_on_the_films_own_clock() -> None:
     source = source_of(frame_rate=Fraction(25), frames=250, start=Fraction(3, 2))
     plan = plan_chunks(source, 1, 2)
     assert [seek_time(source, plan, chunk) for chunk in plan.chunks[:3]] == [
         Fraction("1.48"), Fraction("3.48"), Fraction("5.48"),
     ]  # fmt: skip
+
+
+def test_seek_goes_before_all_that_is_decoded_before_the_chunk() -> None:
+    source = source_of(frame_rate=Fraction(25), frames=250, reordered=3)
+    plan = plan_chunks(source, 1, 2)
+    assert seek_time(source, plan, plan.chunks[1]) == begin_time(source, plan, plan.chunks[1]) - Fraction(3, 25)
+
+
+def test_seek_goes_after_a_first_picture_that_is_a_keyframe_with_no_other_near() -> None:
+    source = source_of(frame_rate=Fraction(25), frames=250, reordered=3)
+    plan = plan_chunks(source, 1, 2, keyframes=[0, 50, 100, 105, 150, 200])
+    assert plan.entries == {50, 105, 150, 200}
+    assert seek_time(source, plan, plan.chunks[1]) > 2
+    assert seek_time(source, plan, plan.chunks[2]) < 4
+    assert seek_time(source, plan.only(plan.chunks[1]), plan.chunks[1]) == seek_time(source, plan, plan.chunks[1])
+    assert plan.only(plan.chunks[2]).entries == frozenset()
+
+
+def test_halved_rate_is_entered_at_pictures_that_are_kept() -> None:
+    source = source_of(frame_rate=Fraction(100), frames=499)
+    assert plan_chunks(source, 1, 2, keyframes=[0, 101, 200]).entries == {100}
 
 
 def test_halved_rate_seeks_in_pictures_of_the_film() -> None:
@@ -55,7 +89,27 @@ def test_halved_rate_seeks_in_pictures_of_the_film() -> None:
     assert seek_time(source, plan, plan.chunks[1]) == Fraction("1.995")
 
 
-@pytest.mark.parametrize("changes", [{"is_constant": False}, {"container": "mpegts"}])
+def test_film_of_variable_rate_is_sought_as_much_earlier_as_a_picture_may_last() -> None:
+    source = source_of(frame_rate=Fraction(25), frames=250, start=Fraction(3), is_constant=False, longest=Fraction(2))
+    plan = plan_chunks(source, 1, 2)
+    assert plan.by_seek and not plan.on_grid and not plan.only(plan.chunks[0]).on_grid
+    assert [seek_time(source, plan, chunk) for chunk in plan.chunks[:3]] == [1, 3, 5]
+
+
+def test_frames_that_are_read_from_the_start_are_not_taken_for_the_grids() -> None:
+    plan = plan_chunks(source_of(), 4, 48)
+    assert plan.on_grid and not plan.whole().on_grid
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"is_constant": False},
+        {"is_constant": False, "longest": Fraction(6)},
+        {"container": "mpegts"},
+        {"container": "mpegts", "is_constant": False, "longest": Fraction(1)},
+    ],
+)
 def test_film_that_cannot_be_sought_is_one_chunk(changes: dict[str, object]) -> None:
     container = str(changes.pop("container", "matroska,webm"))
     source = dataclasses.replace(source_of(frames=5000, **changes), container=container)

@@ -31,7 +31,7 @@ def test_every_preset_of_the_settings_means_something_to_every_encoder(codec: Co
 @pytest.mark.parametrize("codec", CODECS.values(), ids=list(CODECS))
 def test_scale_of_quality_holds_what_is_tried_and_what_the_fixed_ladder_has(codec: Codec) -> None:
     assert list(codec.trial_crfs) == sorted(codec.trial_crfs)
-    assert codec.lowest_crf <= codec.trial_crfs[0] < codec.fixed_crf < codec.trial_crfs[-1] <= codec.highest_crf
+    assert codec.lowest_crf <= codec.trial_crfs[0] <= codec.fixed_crf < codec.trial_crfs[-1] <= codec.highest_crf
     assert codec.crf_step > 0
 
 

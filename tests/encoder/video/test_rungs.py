@@ -65,6 +65,19 @@ def test_a_ladder_of_its_own_has_what_was_asked_at_even_steps_and_the_same_bytes
     assert again.name == folder.name
 
 
+def test_waves_give_the_same_bytes_whatever_the_number_of_workers(
+    clip: Path, tmp_path: Path, own: EncoderSettings, reporter: Reporter
+) -> None:
+    # Four parts: the third follows from the first while the second is being encoded.
+    own = dataclasses.replace(own, preset="ultrafast", segment_duration=1.0)
+    made = [
+        encode(clip, "film", tmp_path / f"out {workers}", one, reporter).name
+        for workers in ("1", "4")
+        for one in [dataclasses.replace(own, workers=workers, work=tmp_path / f"work {workers}")]
+    ]
+    assert made[0] == made[1]
+
+
 def test_an_encode_that_is_far_from_what_its_trials_showed_is_refused(
     clip: Path, tmp_path: Path, own: EncoderSettings, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,7 +175,7 @@ def test_garbage_before_the_first_line_of_a_log_is_passed_over(tmp_path: Path) -
         (b"", "found nothing in it, expected JSON lines of an access log, or CSV with time,object,size"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "found something that is no text, expected"),
         (b"a,b\n1,2\n", "found 'a,b', expected"),
-        (gzip.compress(b"time,object,size\n" * 100)[:-20], "is cut off or damaged"),
+        (gzip.compress(b"time,object,size\n" * 100, mtime=0)[:-20], "is cut off or damaged"),
     ],
 )
 def test_another_kind_of_file_is_told(tmp_path: Path, content: bytes, told: str) -> None:

@@ -22,7 +22,8 @@ from tests.media import make_package
 from tests.oca.upstream import Upstream
 from tests.waiting import until
 
-STALL_S = 0.3
+# Long enough that a busy machine is not taken for a silent upstream.
+STALL_S = 2.0
 
 
 class Setting:

@@ -13,7 +13,8 @@ import pytest
 
 from oca.miss.reception import PIECE_BYTES, Answered, Connections, Crawls, Malformed, Reception, retry_after
 
-STALL_S = 0.3
+# Long enough that a busy machine is not taken for a silent upstream.
+STALL_S = 2.0
 BODY = bytes(range(256)) * 4096
 REQUEST = b"GET /x HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n"
 Serve = Callable[[socket.socket], None]
@@ -230,6 +231,32 @@ def test_a_stop_ends_it_at_once(server: Server, connections: Connections) -> Non
     with pytest.raises(OSError):
         reception.run(10, lambda piece: None)
     assert time.monotonic() - started < 10
+
+
+def test_an_upstream_hears_of_a_stop_with_the_next_byte_that_it_sends(server: Server, connections: Connections) -> None:
+    asked, stopped, heard = threading.Event(), threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        ask(connection)
+        asked.set()
+        stopped.wait(10)
+        try:
+            connection.send(b"the first of what it has left")
+        except ConnectionError:
+            heard.set()
+
+    server.serve = serve
+    reception = Reception(connections, server.address, REQUEST, 60.0)
+
+    def stop() -> None:
+        asked.wait(10)
+        reception.stop()
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(OSError):
+        reception.run(10, lambda piece: None)
+    stopped.set()
+    assert heard.wait(10)
 
 
 def test_what_takes_the_bytes_may_fail_and_the_connection_is_not_used_again(

@@ -139,6 +139,7 @@ async def test_events_are_always_taken(client: Client, media_type: str, body: by
     assert (status, fields["Access-Control-Allow-Origin"]) == (204, "*")
 
 
+@pytest.mark.interpreted
 async def test_events_reach_the_director(client: Client, steering: Steering, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[bytes, str, str]] = []
     monkeypatch.setattr(steering.service.director, "take_events", lambda *told: heard.append(told))
@@ -149,6 +150,7 @@ async def test_events_reach_the_director(client: Client, steering: Steering, mon
     assert heard == [(b"e=ps", "127.0.0.1", "tok")] * 2
 
 
+@pytest.mark.interpreted
 async def test_a_fault_of_ours_is_no_error_for_events(
     client: Client, steering: Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ async def test_events_without_end_are_refused(client: Client, size: int) -> None
 # Mischief
 
 
+@pytest.mark.interpreted
 async def test_a_fault_of_ours_while_a_session_begins_is_a_problem_and_the_connection_lives(
     client: Client, steering: Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,10 @@ def test_a_damaged_segment_is_read_up_to_the_damage_and_the_next_goes_on(writer:
     assert damage.startswith(f"{path} is damaged after 2027-01-15T08:00:01Z: ")
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", gzip.compress(b'{"is":"beat","time":1}\n'), gzip.compress(b"{\n")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nonsense", gzip.compress(b'{"is":"beat","time":1}\n', mtime=0), gzip.compress(b"{\n", mtime=0)],
+)
 def test_nonsense_by_the_name_of_a_segment_is_no_segment(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "20270115T080000.000Z.jsonl.gz").write_bytes(data)
     (tmp_path / "20279915T080000.000Z.jsonl.gz").write_bytes(data)

@@ -14,7 +14,7 @@ import pytest
 from oca.report import Held, held_version
 from steering.errors import DatabaseError
 from steering.replicas.database import Database, HeldRow, Outgoing, Row, decode_held
-from tests.steering.postgres import Postgres
+from tests.postgres import Postgres
 from tests.steering.values import report
 
 HELD: Held = {"film/0": ("*",), "other/1": ("v.mp4", "a.mp4")}

@@ -23,8 +23,8 @@ from steering.replicas import exchange
 from steering.replicas.database import Database, Kept, Outgoing
 from steering.replicas.exchange import SLOW_AFTER_S, Exchange
 from steering.replicas.hearsay import Heard
+from tests.postgres import Postgres
 from tests.steering.conftest import Clock, Origin
-from tests.steering.postgres import Postgres
 from tests.steering.values import report
 from tests.waiting import until
 
