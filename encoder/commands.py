@@ -159,16 +159,16 @@ def _chunk_frames(film: str, source: Source, plan: Plan, chunk: Chunk) -> Any:
     """
     video, rate = source.video, plan.frame_rate
     # -seek_timestamp: the time is on the film's own clock, not relative to whichever stream begins first.
-    seek = {"seek_timestamp": 1, "ss": _seconds(seek_time(source, plan, chunk))} if plan.by_seek else {}
+    # -noaccurate_seek: all from where the seek lands, and the cut is ours: ffmpeg's own would be where it is to land.
+    where = {"seek_timestamp": 1, "noaccurate_seek": None, "ss": _seconds(seek_time(source, plan, chunk))}
+    seek = where if plan.by_seek else {}
     if not plan.on_grid:
         # -copyts: with the film's own clock, zero is what the scan said and not what ffmpeg finds first.
-        # -noaccurate_seek: ffmpeg's own cut is at another time where the film's clock does not begin at zero.
-        clock = {"copyts": None, **({"noaccurate_seek": None} if seek else {})}
-        stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, **clock, **seek)[str(video.index)]
+        stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, copyts=None, **seek)[str(video.index)]
         if seek:
             stream = stream.filter("trim", start=seek["ss"])
         return _one_size(stream, video).filter("setpts", f"PTS-({_seconds(video.start)})/TB")
-    stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, noaccurate_seek=None, **seek)[str(video.index)]
+    stream = ffmpeg.input(film, **_FILES_ONLY, **_ONE_GRAPH, **seek)[str(video.index)]
     # By time, not by count: a seek that landed too late must show in the count.
     begin = begin_time(source, plan, chunk) - seek_time(source, plan, chunk)
     stream = stream.filter("trim", start=_seconds(begin), end=_seconds(begin + chunk.frames / rate))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,4 +39,4 @@ def chunking(clip: Path, duration_s: float, folder: Path, settings: EncoderSetti
             made[name] += ours(clip, place, one, quiet=True)
     cut, whole = (min(those, key=lambda one: one.cpu_s) for those in made.values())
     sizes = [sum(rung.bps for rung in one.rungs) for one in (cut, whole)]
-    return Chunking(round(duration_s / piece_s), cut.cpu_s / whole.cpu_s - 1, sizes[0] / sizes[1] - 1)
+    return Chunking(math.ceil(duration_s / piece_s), cut.cpu_s / whole.cpu_s - 1, sizes[0] / sizes[1] - 1)

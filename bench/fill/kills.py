@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -217,7 +215,7 @@ async def _one(night: Night, source: Source, found: Found, kills: int, chance: r
             if victims != "agent":
                 appliance.kill()
             if victims != "appliance":
-                os.kill(agent.pid, signal.SIGKILL)
+                agent.kill()  # or it has failed meanwhile, without its appliance
                 agent.wait()
             found.kills += 1
             if victims != "agent":

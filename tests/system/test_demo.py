@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -64,9 +65,11 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, package: Path) -> Demo:
+def demo(package: Path) -> Iterator[Demo]:
     """With the clip encoded already: `package` shares the demo's cache."""
-    return Demo(tmp_path)
+    # Not in pytest's folders: those of a worker have names so long that none is left for local sockets (unix(7)).
+    with TemporaryDirectory(prefix="demo-") as folder:
+        yield Demo(Path(folder))
 
 
 def test_the_demo_plays_the_film_through_while_appliances_are_killed(demo: Demo) -> None:
