@@ -214,9 +214,10 @@ async def choose(screen: Screen) -> str:
     """Captions, and the lowest quality, whose name it returns. Stops the film: most of it is still to be fetched."""
     page = screen.page
     await shown_captions(screen, False)
-    await page.keyboard.press("k")
+    # While it plays: Shaka fetches captions of HLS for a film that stands still only when it goes on.
     await page.keyboard.press("c")
     await shown_captions(screen, True)
+    await page.keyboard.press("k")
     await page.locator(".stage").hover()
     await page.get_by_role("button", name="Settings").click()
     quality = page.get_by_role("combobox", name="Quality")
