@@ -104,9 +104,10 @@ def vmaf(
         encode = (
             encode.filter("format", "yuv420p").filter("settb", f"1/({_ratio(plan.frame_rate)})").filter("setpts", "N")
         )
+        # In a thread of its own, so that scaling goes on meanwhile; the scores are the same.
         score = ffmpeg.filter(
             [encode, reference], "libvmaf",
-            model=VMAF_MODEL, n_subsample=every, log_fmt="json", log_path=f"{file}.json", shortest=1,
+            model=VMAF_MODEL, n_subsample=every, n_threads=1, log_fmt="json", log_path=f"{file}.json", shortest=1,
         )  # fmt: skip
         outputs.append(score.output("-", f="null", fps_mode="passthrough"))
     return _arguments(ffmpeg.merge_outputs(*outputs))

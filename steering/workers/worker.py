@@ -37,6 +37,9 @@ from steering.workers.exposition import merge
 # A player's request is answered in milliseconds; what is left after this is a connection that was abandoned.
 _SHUTDOWN_S = 2.0
 _TOLD_WITHIN = aiohttp.ClientTimeout(total=1)
+# A thread that has Python's lock gives it to the loop within so long (Python's own choice: 5 ms). Threads write what
+# replicas and the journal are told; players wait for none of that.
+_SWITCH_S = 0.0005
 # A loop that had no turn for so long hangs, and with it all whom the kernel connects to this worker.
 _HANGS_AFTER_S = 30.0
 # Settings with a million prefixes in them are 30 MB.
@@ -118,6 +121,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(1_000, 10, 1_000)
+        sys.setswitchinterval(_SWITCH_S)
         address: tuple[str, int] = self._runner.addresses[0][:2]
         return address
 
